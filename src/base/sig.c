@@ -1,0 +1,41 @@
+#include "base/sig.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int lca_sig_open(struct lca_sig *s, enum lca_sig_place place, struct lca_err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    *s = (struct lca_sig){.fd = -1, .place = place};
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot block signals");
+    s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->fd < 0)
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot watch for signals");
+    return 0;
+}
+
+enum lca_sig_want lca_sig_poll(struct lca_sig *s)
+{
+    struct signalfd_siginfo info;
+    while (s->fd >= 0 && read(s->fd, &info, sizeof info) == sizeof info) {
+        s->seen++;
+        bool ignored = info.ssi_signo == SIGINT && s->place != LCA_SIG_SOURCE;
+        if (s->seen > 1)
+            s->want = LCA_SIG_ABORT;
+        else if (!ignored)
+            s->want = LCA_SIG_STOP;
+    }
+    return s->want;
+}
+
+void lca_sig_close(struct lca_sig *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
