@@ -1,0 +1,148 @@
+/* link.h: the links of one program: streams in and out, and the pool of workers.
+ *
+ * A program has one struct lca_link, which owns the ZeroMQ context and the signals,
+ * and any number of inputs (lca_in), outputs (lca_out), a pool (lca_pool) or a
+ * worker's side of one (lca_worker). None of them blocks but where said: the program
+ * asks each what it has, does its work, and calls lca_link_wait when there is
+ * nothing to do. ZeroMQ only moves bytes: that a frame arrives, once and in order,
+ * rests on sequence numbers, credit and acknowledgements counted here. */
+#ifndef LCA_LINK_LINK_H
+#define LCA_LINK_LINK_H
+
+#include "base/err.h"
+#include "base/sig.h"
+#include "base/tool.h"
+#include "frame/frame.h"
+
+struct lca_link;
+
+struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err) LCA_MUST_USE;
+
+/* Waits until something moves, at most timeout_ms (-1: for ever), and lets each
+ * member answer its peers. -1: a member failed for good (lost peer, refused), or a
+ * second signal came (LCA_ABORTED). */
+int lca_link_wait(struct lca_link *l, int timeout_ms, struct lca_err *err) LCA_MUST_USE;
+
+/* The same without waiting: for programs that compute for long between frames. */
+int lca_link_serve(struct lca_link *l, struct lca_err *err) LCA_MUST_USE;
+
+/* What the signals so far ask for. */
+enum lca_sig_want lca_link_want(struct lca_link *l);
+
+/* Closes the members still open, sends what is queued (10 s at most), frees l. */
+void lca_link_free(struct lca_link *l);
+
+/* ---- inputs --------------------------------------------------------------- */
+
+struct lca_in;
+
+struct lca_in_opts {
+    const char *endpoint;   /* NULL: "-" */
+    const char *name;       /* this consumer's, unique on the edge; NULL: the program's */
+    const char *from;       /* NULL: from the beginning; "now"; "oldest"; digits: a seq */
+    bool take;              /* replace whoever holds the name */
+    double lost;            /* seconds to wait for a producer that has gone; 0: 60 */
+};
+
+struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, struct lca_err *err) LCA_MUST_USE;
+
+/* The next frame: HEAD first, then data without a gap in seq, EOS last.
+ * 1: *f, valid until the next call; 0: nothing now (also after EOS); -1: error:
+ * damaged or truncated (LCA_CORRUPT), ended as "failed" (LCA_UPSTREAM), ... */
+int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
+
+/* The same, waiting: 1 or -1. */
+int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
+
+/* Says that all frames before seq `next` are processed: grants credit for more. */
+void lca_in_done(struct lca_in *in, uint64_t next);
+
+/* Says that EOS has been processed; the producer may then close. */
+void lca_in_end(struct lca_in *in);
+
+/* Leaves before the end; the producer goes on without us. */
+void lca_in_leave(struct lca_in *in);
+
+bool lca_in_ended(const struct lca_in *in);             /* EOS has come */
+uint64_t lca_in_window(const struct lca_in *in);        /* frames granted beyond done; files: a large number */
+const char *lca_in_text(const struct lca_in *in);       /* the endpoint, for messages */
+uint64_t lca_in_seq(const struct lca_in *in);           /* of the next data frame */
+
+/* ---- outputs -------------------------------------------------------------- */
+
+struct lca_out;
+
+struct lca_out_opts {
+    const struct lca_list *out;     /* endpoints; none: "-" unless there are taps */
+    const struct lca_list *tap;     /* endpoints of taps alone */
+    const char *expect;             /* "a,b": consumers to wait for; NULL: one on each socket */
+    double lost;                    /* seconds that a lost consumer's frames are kept; 0: 60 */
+    bool drop;                      /* go on without a lost consumer */
+};
+
+struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *o, struct lca_err *err) LCA_MUST_USE;
+
+/* Gives the stream its HEAD (copied; st, run and inc are taken from it) and opens
+ * the endpoints. u.head.first is filled for each consumer. */
+int lca_out_head(struct lca_out *out, struct lca_frame *head, struct lca_err *err) LCA_MUST_USE;
+
+/* True when a whole iteration may be sent: the expected consumers are there and none
+ * lags by a window. */
+bool lca_out_room(struct lca_out *out);
+
+/* Sends a data frame (copied); seq, st and run are filled here. Does not block on
+ * sockets (check lca_out_room before the first frame of an iteration); a pipe may. */
+int lca_out_send(struct lca_out *out, struct lca_frame *f, struct lca_err *err) LCA_MUST_USE;
+
+/* Waits for room, then sends. */
+int lca_out_put(struct lca_out *out, struct lca_frame *f, struct lca_err *err) LCA_MUST_USE;
+
+/* All consumers have processed every frame before this seq. */
+uint64_t lca_out_done(const struct lca_out *out);
+uint64_t lca_out_next(const struct lca_out *out);       /* seq of the next frame */
+
+/* Sends EOS (next is filled here) and waits until all consumers have taken it. */
+int lca_out_end(struct lca_out *out, struct lca_frame *eos, struct lca_err *err) LCA_MUST_USE;
+
+/* Ends the stream as failed, without waiting; why is for people. An output that is
+ * closed before lca_out_end does so by itself. */
+void lca_out_abort(struct lca_out *out, const char *why);
+
+/* ---- options that all filters share --------------------------------------- */
+
+struct lca_link_args {
+    const char *in, *name, *from, *expect, *lost;
+    bool take;
+    struct lca_list out, tap;
+};
+
+/* Entries for an option table, filling a struct lca_link_args a. */
+#define LCA_IN_OPTS(a)                                                                            \
+    {"in", 'i', LCA_OPT_STR, &(a).in, "EP", "Where frames come from: -, FILE.lca, ipc:NAME, "     \
+     "tcp://HOST:PORT (default: stdin).", 0, 0, false},                                           \
+    {"name", 'n', LCA_OPT_STR, &(a).name, "NAME", "Name of this consumer, which --expect of the " \
+     "producer waits for (default: $LCA_STAGE, else the program's name).", 0, 0, false},          \
+    {"from", 0, LCA_OPT_STR, &(a).from, "WHERE", "First frame wanted of a socket: now, oldest or " \
+     "a sequence number (default: the first of the stream).", 0, 0, false},                       \
+    {"take", 0, LCA_OPT_FLAG, &(a).take, NULL, "Take the place of the consumer that has this "    \
+     "name now.", 0, 0, false}
+#define LCA_OUT_OPTS(a)                                                                           \
+    {"out", 'o', LCA_OPT_LIST, &(a).out, "EP", "Where frames go; may be given several times "     \
+     "(default: stdout).", 0, 0, false},                                                          \
+    {"tap", 0, LCA_OPT_LIST, &(a).tap, "EP", "A socket for lca-tap alone, which is never waited " \
+     "for. Every --out on a socket has one anyway.", 0, 0, false},                                \
+    {"expect", 0, LCA_OPT_STR, &(a).expect, "A,B", "Names of consumers to wait for before the "   \
+     "first frame (default: any one on each socket).", 0, 0, false},                              \
+    {"lost", 0, LCA_OPT_STR, &(a).lost, "SECONDS", "How long the frames of a consumer that was "  \
+     "lost are kept for its return, before the run ends; 'drop': go on without (default 60).",    \
+     0, 0, false}
+
+/* Open from such options. */
+struct lca_in *lca_in_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err) LCA_MUST_USE;
+struct lca_out *lca_out_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err) LCA_MUST_USE;
+
+/* Writes keys (a JSON object) to the file $LCA_REPORT, from which lca-run makes
+ * summary.json; does nothing where the variable is not set. */
+int lca_report(json_t *keys, struct lca_err *err) LCA_MUST_USE;
+
+#endif

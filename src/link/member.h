@@ -1,0 +1,46 @@
+/* member.h: what lca_link_wait polls and serves; for the files of src/link/ only. */
+#ifndef LCA_LINK_MEMBER_H
+#define LCA_LINK_MEMBER_H
+
+#include <zmq.h>
+
+#include "link/link.h"
+#include "link/sock.h"
+
+struct lca_member {
+    /* Adds what to poll; returns how many. */
+    int (*items)(struct lca_member *m, zmq_pollitem_t *items, int room);
+    /* Receives and answers all that waits, without blocking. */
+    int (*serve)(struct lca_member *m, struct lca_err *err);
+    /* Milliseconds until serve is due anyway, or -1. */
+    int (*due)(struct lca_member *m);
+    void (*close)(struct lca_member *m);
+    struct lca_member *next;
+};
+
+void lca_link_add(struct lca_link *l, struct lca_member *m);
+void *lca_link_context(struct lca_link *l);
+
+/* A poll item for a socket, and one for its monitor. Returns 2 (1 without). */
+int lca_member_poll_sock(struct lca_sock *s, zmq_pollitem_t *items, int room);
+
+/* Milliseconds from now until the moment `at` of lca_now, not below 0. */
+int lca_member_ms(double at);
+
+/* Says "waiting for WHAT" once when a wait has lasted 10 s, again after 20, 40, ... */
+struct lca_patience {
+    double since, say;
+};
+void lca_patience_reset(struct lca_patience *p);
+void lca_patience_wait(struct lca_patience *p, const char *format, ...) LCA_PRINTF(2, 3);
+
+/* How long to keep frames of, or wait for, a peer that has gone, in seconds. */
+#define LCA_LOST_DEFAULT 60.0
+
+/* After a lost connection every peer is probed: at once, then after these seconds. */
+extern const double lca_probe_after[4];
+
+/* Window of a stream in frames: as many whole iterations as 32 MiB hold, 3 to 64. */
+uint64_t lca_window(const struct lca_frame_head *head);
+
+#endif

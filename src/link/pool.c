@@ -1,0 +1,698 @@
+#include "link/pool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "link/member.h"
+
+enum { MAX_WORKERS = 64, MAX_SLOTS = 8, MAX_FAILS = 3, TIMES = 32 };
+
+/* A slice as it came, kept until its unit's turn. */
+struct slice {
+    struct lca_pool_row row;
+    struct lca_packet packet;       /* holds row.grad, unless copy does */
+    struct lca_buf copy;
+};
+
+struct result {
+    struct slice *slice;
+    size_t n, cap;
+    uint32_t crc;                   /* over all slices: two workers must agree */
+};
+
+struct unit {
+    bool done;
+    int holders, late;              /* workers that have it; those past their lease */
+    int failed[MAX_FAILS], n_failed;
+    char by[64];                    /* who did it first */
+    struct result result;
+};
+
+struct point {
+    struct point *next;             /* by order */
+    uint64_t pt, order, it;
+    struct lca_packet *theta;       /* [n_theta] slices */
+    size_t n_theta;
+    struct unit *unit;
+    uint64_t handed, n_done;        /* units handed on; units done */
+};
+
+struct held {
+    struct point *point;
+    uint64_t u;
+    double given, deadline;
+    bool late;
+};
+
+struct worker {
+    struct lca_peer_id id;
+    int serial;
+    char name[64];
+    bool leaving;
+    uint64_t slots;
+    struct held held[MAX_SLOTS];
+    uint64_t n_held;
+    uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
+    struct result result;               /* of the unit that it is sending */
+    double joined, busy;
+};
+
+struct lca_pool {
+    struct lca_member member;
+    struct lca_link *link;
+    struct lca_pool_opts opts;
+    struct lca_endpoint endpoint;
+    struct lca_sock sock;
+    struct lca_frame head;
+    struct lca_packet head_packet;
+    struct lca_buf aligned;
+    bool has_head, ended;
+    char num[128], data[80];
+    uint64_t n_units, n_cls, P;
+    struct worker worker[MAX_WORKERS];
+    int n_worker, serial;
+    struct point *points;
+    double times[TIMES];                /* seconds of the latest units */
+    uint64_t n_times;
+    double first_work, last_done, left_time, left_busy;
+    double alone_since;                 /* no worker since; 0: there is one */
+    bool said_alone;
+    struct lca_pool_stats stats;
+    int probes;
+    double probe_from;
+};
+
+static struct lca_pool *self(struct lca_member *m)
+{
+    return (struct lca_pool *)m;
+}
+
+/* results and points */
+
+static void result_clear(struct result *r)
+{
+    for (size_t k = 0; k < r->n; k++) {
+        lca_packet_close(&r->slice[k].packet);
+        lca_buf_clear(&r->slice[k].copy);
+    }
+    free(r->slice);
+    *r = (struct result){0};
+}
+
+static void point_free(struct lca_pool *p, struct point *pt)
+{
+    for (size_t k = 0; k < pt->n_theta; k++)
+        lca_packet_close(&pt->theta[k]);
+    for (uint64_t u = 0; u < p->n_units; u++)
+        result_clear(&pt->unit[u].result);
+    free(pt->theta);
+    free(pt->unit);
+    free(pt);
+}
+
+static bool point_held(const struct lca_pool *p, const struct point *pt)
+{
+    for (int w = 0; w < p->n_worker; w++)
+        for (uint64_t k = 0; k < p->worker[w].n_held; k++)
+            if (p->worker[w].held[k].point == pt)
+                return true;
+    return false;
+}
+
+/* Finished points that no worker holds a twin of. */
+static void sweep(struct lca_pool *p)
+{
+    for (struct point **at = &p->points; *at;) {
+        struct point *pt = *at;
+        if (pt->handed == p->n_units && !point_held(p, pt)) {
+            *at = pt->next;
+            point_free(p, pt);
+        } else {
+            at = &pt->next;
+        }
+    }
+}
+
+static int hand_on(struct lca_pool *p, struct point *pt, struct lca_err *err)
+{
+    while (pt->handed < p->n_units && pt->unit[pt->handed].done) {
+        struct result *r = &pt->unit[pt->handed].result;
+        for (size_t k = 0; k < r->n; k++) {
+            /* not at receipt: a small message lies within its zmq_msg_t, which moves */
+            struct slice *s = &r->slice[k];
+            s->row.grad = s->copy.data ? (const float *)(const void *)s->copy.data : zmq_msg_data(&s->packet.body);
+            if (p->opts.row(p->opts.arg, &s->row, err) < 0)
+                return -1;
+        }
+        uint32_t crc = r->crc;
+        result_clear(r);
+        r->crc = crc;
+        if (++pt->handed == p->n_units && p->opts.point(p->opts.arg, pt->pt, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* workers */
+
+static void drop_held(struct worker *w, uint64_t k)
+{
+    struct unit *unit = &w->held[k].point->unit[w->held[k].u];
+    unit->holders--;
+    unit->late -= w->held[k].late;
+    memmove(&w->held[k], &w->held[k + 1], (size_t)(w->n_held - k - 1) * sizeof w->held[0]);
+    w->n_held--;
+}
+
+static void remove_worker(struct lca_pool *p, struct worker *w)
+{
+    while (w->n_held > 0)
+        drop_held(w, 0);
+    result_clear(&w->result);
+    if (p->first_work > 0) {
+        double from = w->joined > p->first_work ? w->joined : p->first_work;
+        p->left_time += lca_now() - from;
+        p->left_busy += w->busy;
+    }
+    *w = p->worker[--p->n_worker];
+    if (p->n_worker == 0)
+        p->alone_since = lca_now();
+    sweep(p);
+}
+
+static void say_err(struct lca_pool *p, const struct lca_peer_id *to, const char *code, const char *text)
+{
+    struct lca_frame f = LCA_FRAME(err);
+    f.u.err.code = code;
+    f.u.err.msg = text;
+    lca_sock_say(&p->sock, to, &f);
+    lca_warn("pool: refused a worker: %s", text);
+}
+
+static void worker_gone(struct lca_pool *p, struct worker *w)
+{
+    if (!p->ended)
+        lca_warn("pool: %s gone, %" PRIu64 " units again", w->name, w->n_held);
+    p->stats.again += w->n_held;
+    remove_worker(p, w);
+}
+
+/* The median of the latest unit times sets the lease. */
+static double lease(const struct lca_pool *p)
+{
+    double t[TIMES];
+    int n = 0, most = p->n_times < TIMES ? (int)p->n_times : TIMES;
+    for (int k = 0; k < most; k++) {
+        int at = n++;
+        for (; at > 0 && t[at - 1] > p->times[k]; at--)
+            t[at] = t[at - 1];
+        t[at] = p->times[k];
+    }
+    double want = n ? 8 * t[n / 2] : 0;
+    return want > 10 ? want : 10;
+}
+
+/* The first unit that w may work on. A unit past its lease may have two workers. */
+static struct point *next_unit(struct lca_pool *p, const struct worker *w, uint64_t *u)
+{
+    for (struct point *pt = p->points; pt; pt = pt->next) {
+        if (pt->n_done == p->n_units)
+            continue;
+        for (uint64_t k = pt->handed; k < p->n_units; k++) {
+            struct unit *unit = &pt->unit[k];
+            bool mine = false;
+            if (unit->done || (unit->holders > 0 && (unit->late < unit->holders || unit->holders > 1)))
+                continue;
+            for (uint64_t h = 0; h < w->n_held; h++)
+                mine |= w->held[h].point == pt && w->held[h].u == k;
+            for (int h = 0; h < unit->n_failed; h++)
+                mine |= unit->failed[h] == w->serial;
+            if (mine)
+                continue;
+            *u = k;
+            return pt;
+        }
+    }
+    return NULL;
+}
+
+/* The worker keeps its last `slots` points by use; both sides count alike. */
+static bool has_theta(struct worker *w, uint64_t pt)
+{
+    uint64_t out = 0;
+    while (out < w->n_kept && w->kept[out] != pt)
+        out++;
+    bool had = out < w->n_kept;
+    if (!had && w->n_kept < w->slots) {
+        w->kept[w->n_kept++] = pt;
+        return false;
+    }
+    for (uint64_t k = had ? out : 0; k + 1 < w->n_kept; k++)
+        w->kept[k] = w->kept[k + 1];
+    w->kept[w->n_kept - 1] = pt;
+    return had;
+}
+
+static bool give(struct lca_pool *p, struct worker *w, struct point *pt, uint64_t u)
+{
+    double now = lca_now(), time = lease(p);
+    if (!has_theta(w, pt->pt))
+        for (size_t k = 0; k < pt->n_theta; k++)
+            if (lca_sock_send(&p->sock, &w->id, &pt->theta[k]) != 1)
+                return false;
+    struct lca_frame f = LCA_FRAME(work);
+    memcpy(f.run, p->head.run, LCA_RUN_LEN);
+    f.u.work.pt = pt->pt;
+    f.u.work.u = u;
+    f.u.work.lease_ms = (uint64_t)(time * 1e3);
+    if (lca_sock_say(&p->sock, &w->id, &f) != 1)
+        return false;
+    w->held[w->n_held++] = (struct held){pt, u, now, now + time, false};
+    pt->unit[u].holders++;
+    if (p->first_work == 0)
+        p->first_work = now;
+    return true;
+}
+
+static void dispatch(struct lca_pool *p)
+{
+    /* one slot of every worker before the second of any: nobody idles while another
+     * has a unit waiting */
+    for (uint64_t depth = 1; depth <= MAX_SLOTS; depth++) {
+        for (int k = p->n_worker - 1; k >= 0; k--) {
+            struct worker *w = &p->worker[k];
+            uint64_t u;
+            struct point *pt;
+            if (w->leaving || w->n_held >= depth || w->slots < depth || !(pt = next_unit(p, w, &u)))
+                continue;
+            if (!give(p, w, pt, u))
+                worker_gone(p, w);
+        }
+    }
+}
+
+static void join(struct lca_pool *p, const struct lca_peer_id *id, const struct lca_frame *f)
+{
+    const struct lca_frame_join *j = &f->u.join;
+    char text[400];
+    if (j->vmin > LCA_WIRE_VERSION || j->vmax < LCA_WIRE_VERSION) {
+        snprintf(text, sizeof text, "%s needs wire %" PRIu64 " to %" PRIu64 ", have %d", j->name, j->vmin, j->vmax,
+                 LCA_WIRE_VERSION);
+        say_err(p, id, "version", text);
+    } else if (strcmp(j->data, p->data) != 0) {
+        snprintf(text, sizeof text, "%s has another data set (%.16s...) than the run (%.16s...): give it the run's --data",
+                 j->name, j->data, p->data);
+        say_err(p, id, "data", text);
+    } else if (*p->num && strcmp(j->num, p->num) != 0 && !p->opts.mixed) {
+        snprintf(text, sizeof text, "%s computes with %s, the run with %s, and the bytes would differ: "
+                 "--mixed-numerics allows it", j->name, j->num, p->num);
+        say_err(p, id, "num", text);
+    } else if (p->n_worker == MAX_WORKERS) {
+        say_err(p, id, "full", "the pool has 64 workers already");
+    } else {
+        struct worker *w = &p->worker[p->n_worker++];
+        *w = (struct worker){.id = *id, .serial = ++p->serial, .joined = lca_now()};
+        snprintf(w->name, sizeof w->name, "%s", j->name);
+        w->slots = j->slots < 1 ? 1 : j->slots > MAX_SLOTS ? MAX_SLOTS : j->slots;
+        if (!*p->num)
+            snprintf(p->num, sizeof p->num, "%s", j->num);
+        p->stats.workers++;
+        if (p->said_alone)
+            lca_note("pool: %s joined", w->name);
+        p->alone_since = 0;
+        p->said_alone = false;
+        lca_info("pool: %s joined (%s, pid %" PRIu64 " on %s)", w->name, j->dev, j->pid, j->host);
+        lca_sock_send(&p->sock, id, &p->head_packet);
+    }
+}
+
+static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, bool last, double sec, struct lca_err *err)
+{
+    struct result *r = &w->result;
+    uint64_t at = 0;
+    while (at < w->n_held && !(w->held[at].point->pt == s->row.pt && w->held[at].u == s->row.u))
+        at++;
+    if (at == w->n_held)
+        return lca_fail(err, LCA_CORRUPT, "a result for unit %" PRIu64 " of point %" PRIu64 ", which it does not hold",
+                        s->row.u, s->row.pt);
+    /* rows of whole vectors: each begins at 0 and each slice follows the one before */
+    const struct slice *before = r->n ? &r->slice[r->n - 1] : NULL;
+    uint64_t expected = before ? (before->row.off + before->row.len) % p->P : 0;
+    bool follows = !before || (before->row.pt == s->row.pt && before->row.u == s->row.u &&
+                               (expected ? s->row.cls == before->row.cls : s->row.cls > before->row.cls));
+    if (s->row.off != expected || s->row.off + s->row.len > p->P || s->row.len == 0 || !follows ||
+        (last && s->row.off + s->row.len != p->P) || s->row.cls < -1 || s->row.cls >= (int)p->n_cls)
+        return lca_fail(err, LCA_CORRUPT, "the slices of its result do not make whole vectors");
+    s->row.first = s->row.off == 0;
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? 2 * r->cap : 4;
+        struct slice *slice = realloc(r->slice, cap * sizeof *slice);
+        if (!slice)
+            return lca_fail(err, LCA_INTERNAL, "out of memory for the results of a unit");
+        /* zmq_msg_t is plain bytes: only its address in use by ZeroMQ would matter,
+         * and a received message is not */
+        r->slice = slice;
+        r->cap = cap;
+    }
+    r->slice[r->n++] = *s;
+    if (!last)
+        return 1;
+
+    struct point *pt = w->held[at].point;
+    struct unit *unit = &pt->unit[s->row.u];
+    double now = lca_now();
+    w->busy += sec;
+    p->times[p->n_times++ % TIMES] = sec;
+    p->last_done = now;
+    int result = 0;
+    uint64_t u = s->row.u;
+    drop_held(w, at);
+    if (unit->done) {
+        if (unit->result.crc != r->crc)
+            result = lca_fail(err, LCA_DIFFER, "unit %" PRIu64 " at step %" PRIu64 ": %s gives crc %08x, %s gave %08x: "
+                              "one of the two machines computes wrongly", u, pt->it, w->name, r->crc, unit->by,
+                              unit->result.crc);
+        result_clear(r);
+    } else {
+        unit->done = true;
+        pt->n_done++;
+        p->stats.units++;
+        snprintf(unit->by, sizeof unit->by, "%s", w->name);
+        unit->result = *r;
+        *r = (struct result){0};
+        result = hand_on(p, pt, err);
+    }
+    sweep(p);
+    return result < 0 ? -1 : 1;
+}
+
+/* 0, or -1 with the run at an end. A worker that talks nonsense is sent away. */
+static int done(struct lca_pool *p, struct worker *w, struct lca_frame *f, struct lca_packet *packet,
+                struct lca_buf *copy, bool *taken, struct lca_err *err)
+{
+    const struct lca_frame_done *d = &f->u.done;
+    struct slice s = {.row = {d->pt, d->u, (int)d->cls, d->n, d->hit, d->loss, d->off, lca_frame_count(f),
+                              NULL, false}, .packet = *packet, .copy = *copy};
+    struct lca_err why = {0};
+    struct {
+        uint32_t before, grad;
+        double loss;
+    } crc = {w->result.crc, f->crc, d->loss};
+    w->result.crc = lca_crc32c(0, &crc, sizeof crc);
+    int kept = keep_slice(p, w, &s, d->last, d->sec, &why);
+    if (kept == 1 || why.status == LCA_DIFFER) {
+        *taken = true;      /* the packet belongs to a result now, or went with one */
+    }
+    if (kept == 1)
+        return 0;
+    if (why.status != LCA_CORRUPT) {
+        *taken = true;
+        if (err)
+            *err = why;
+        return -1;
+    }
+    say_err(p, &w->id, "frame", why.text);
+    worker_gone(p, w);
+    return 0;
+}
+
+static int fail(struct lca_pool *p, struct worker *w, const struct lca_frame_fail *f, struct lca_err *err)
+{
+    for (uint64_t k = 0; k < w->n_held; k++) {
+        struct point *pt = w->held[k].point;
+        if (pt->pt != f->pt || w->held[k].u != f->u)
+            continue;
+        struct unit *unit = &pt->unit[f->u];
+        drop_held(w, k);
+        result_clear(&w->result);
+        lca_warn("pool: %s cannot do unit %" PRIu64 " of step %" PRIu64 ": %s", w->name, f->u, pt->it, f->msg);
+        unit->failed[unit->n_failed++] = w->serial;
+        if (unit->n_failed == MAX_FAILS || unit->n_failed == p->n_worker)
+            return lca_fail(err, LCA_INTERNAL, "unit %" PRIu64 " of step %" PRIu64 " failed on %d workers: %s", f->u,
+                            pt->it, unit->n_failed, f->msg);
+        return 0;
+    }
+    return 0;
+}
+
+static struct worker *by_id(struct lca_pool *p, const struct lca_peer_id *id)
+{
+    for (int k = 0; k < p->n_worker; k++)
+        if (lca_peer_same(&p->worker[k].id, id))
+            return &p->worker[k];
+    return NULL;
+}
+
+static int receive(struct lca_pool *p, struct lca_err *err)
+{
+    struct lca_frame f = {0};
+    int got, result = 0;
+    struct lca_peer_id from;
+    struct lca_packet packet;
+    /* before HEAD is known nobody can be answered: joins wait in the socket */
+    while (result == 0 && p->has_head && (got = lca_sock_receive(&p->sock, &from, &packet)) != 0) {
+        struct lca_err why = {0};
+        struct lca_buf copy = {0};
+        bool taken = false;
+        struct worker *w = got > 0 ? by_id(p, &from) : NULL;
+        if (got < 0 || lca_packet_frame(&packet, &f, &copy, &why) < 0) {
+            lca_warn("pool: rejected a message: %s", got < 0 ? "too many parts" : why.text);
+            if (w)
+                worker_gone(p, w);
+        } else if (f.kind == LCA_KIND_join && !w) {
+            join(p, &from, &f);
+        } else if (w && f.kind == LCA_KIND_done) {
+            result = done(p, w, &f, &packet, &copy, &taken, err);
+        } else if (w && f.kind == LCA_KIND_fail) {
+            result = fail(p, w, &f.u.fail, err);
+        } else if (w && f.kind == LCA_KIND_leave) {
+            w->leaving = true;
+            lca_note("pool: %s leaves", w->name);
+        }
+        if (got > 0 && !taken) {
+            lca_packet_close(&packet);
+            lca_buf_clear(&copy);
+        }
+    }
+    lca_frame_clear(&f);
+    return result;
+}
+
+static void say_bye(struct lca_pool *p, struct worker *w)
+{
+    struct lca_frame f = LCA_FRAME(bye);
+    f.u.bye.why = "done";
+    lca_sock_say(&p->sock, &w->id, &f);
+}
+
+static int pool_serve(struct lca_member *m, struct lca_err *err)
+{
+    struct lca_pool *p = self(m);
+    double now = lca_now();
+    if (receive(p, err) < 0)
+        return -1;
+    enum lca_sock_event event;
+    while ((event = lca_sock_event(&p->sock)) != LCA_SOCK_NOTHING) {
+        if (event == LCA_SOCK_LOST) {
+            p->probes = 4;
+            p->probe_from = now;
+        }
+    }
+    while (p->probes > 0 && now >= p->probe_from + lca_probe_after[4 - p->probes]) {
+        p->probes--;
+        for (int k = p->n_worker - 1; k >= 0; k--) {
+            struct lca_frame f = LCA_FRAME(ping);
+            if (lca_sock_say(&p->sock, &p->worker[k].id, &f) < 0)
+                worker_gone(p, &p->worker[k]);
+        }
+    }
+    for (int k = p->n_worker - 1; k >= 0; k--) {
+        struct worker *w = &p->worker[k];
+        for (uint64_t h = 0; h < w->n_held; h++) {
+            if (w->held[h].late || now < w->held[h].deadline)
+                continue;
+            w->held[h].late = true;
+            w->held[h].point->unit[w->held[h].u].late++;
+            p->stats.again++;
+            lca_warn("pool: %s late on unit %" PRIu64 ", also given to another", w->name, w->held[h].u);
+        }
+        if (w->leaving && w->n_held == 0) {
+            say_bye(p, w);
+            remove_worker(p, w);
+        }
+    }
+    if (p->has_head && !p->ended) {
+        dispatch(p);
+        if (p->points && p->alone_since > 0) {
+            if (!p->said_alone && (p->stats.workers > 0 || now > p->alone_since + 10)) {
+                lca_note("pool: no workers, waiting (t=%" PRIu64 ")", p->points->it);
+                p->said_alone = true;
+            }
+            if (p->opts.wait > 0 && now > p->alone_since + p->opts.wait)
+                return lca_fail(err, LCA_PEER, "pool: no worker for %.0f s (t=%" PRIu64 "): start lca-grad --pool %s",
+                                p->opts.wait, p->points->it, p->endpoint.text);
+        }
+    }
+    return 0;
+}
+
+static int pool_items(struct lca_member *m, zmq_pollitem_t *items, int room)
+{
+    struct lca_pool *p = self(m);
+    /* messages that cannot be answered yet must not keep the poll awake */
+    return p->has_head ? lca_member_poll_sock(&p->sock, items, room) : 0;
+}
+
+static int pool_due(struct lca_member *m)
+{
+    struct lca_pool *p = self(m);
+    double at = 0;
+    if (p->probes > 0)
+        at = p->probe_from + lca_probe_after[4 - p->probes];
+    for (int k = 0; k < p->n_worker; k++)
+        for (uint64_t h = 0; h < p->worker[k].n_held; h++)
+            if (!p->worker[k].held[h].late && (at == 0 || p->worker[k].held[h].deadline < at))
+                at = p->worker[k].held[h].deadline;
+    if (at == 0 && p->alone_since > 0 && p->points)
+        at = lca_now() + 1;
+    return at == 0 ? -1 : lca_member_ms(at);
+}
+
+static void pool_close(struct lca_member *m)
+{
+    struct lca_pool *p = self(m);
+    lca_pool_end(p);
+    while (p->n_worker > 0)
+        remove_worker(p, &p->worker[p->n_worker - 1]);
+    while (p->points) {
+        struct point *pt = p->points;
+        p->points = pt->next;
+        point_free(p, pt);
+    }
+    if (p->has_head)
+        lca_packet_close(&p->head_packet);
+    lca_frame_clear(&p->head);
+    lca_buf_clear(&p->aligned);
+    lca_sock_close(&p->sock);
+    free(p);
+}
+
+struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o, struct lca_err *err)
+{
+    struct lca_pool *p = lca_alloc(1, sizeof *p, err);
+    if (!p)
+        return NULL;
+    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PAYLOAD_MAX, 10000, NULL};
+    p->link = l;
+    p->opts = *o;
+    p->sock.lock = -1;
+    p->alone_since = lca_now();
+    p->member = (struct lca_member){.items = pool_items, .serve = pool_serve, .due = pool_due, .close = pool_close};
+    if (lca_endpoint_parse(&p->endpoint, o->endpoint, err) < 0)
+        goto fail;
+    if (p->endpoint.kind != LCA_EP_SOCKET) {
+        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME or tcp://HOST:PORT", o->endpoint);
+        goto fail;
+    }
+    if (lca_sock_open(&p->sock, lca_link_context(l), &sock, &p->endpoint, true, err) < 0)
+        goto fail;
+    lca_link_add(l, &p->member);
+    return p;
+fail:
+    pool_close(&p->member);
+    return NULL;
+}
+
+int lca_pool_head(struct lca_pool *p, struct lca_frame *head, struct lca_err *err)
+{
+    const char *data = NULL;
+    if (lca_packet_make(&p->head_packet, head, err) < 0)
+        return -1;
+    p->has_head = true;
+    if (lca_packet_frame(&p->head_packet, &p->head, &p->aligned, err) < 0)
+        return -1;
+    data = json_string_value(json_object_get(p->head.u.head.data, "sha256"));
+    snprintf(p->data, sizeof p->data, "%s", data ? data : "");
+    p->n_units = json_array_size(p->head.u.head.units);
+    p->n_cls = json_array_size(p->head.u.head.classes);
+    p->P = p->head.u.head.P;
+    return lca_link_serve(p->link, err);
+}
+
+int lca_pool_point(struct lca_pool *p, uint64_t pt, uint64_t order, uint64_t it, uint64_t j, uint64_t n,
+                   const float *theta, struct lca_err *err)
+{
+    struct point *point = lca_alloc(1, sizeof *point, err);
+    if (!point)
+        return -1;
+    size_t slices = (size_t)((p->P + LCA_SLICE - 1) / LCA_SLICE);
+    point->pt = pt;
+    point->order = order;
+    point->it = it;
+    point->unit = lca_alloc(p->n_units, sizeof *point->unit, err);
+    point->theta = lca_alloc(slices, sizeof *point->theta, err);
+    if (!point->unit || !point->theta)
+        goto fail;
+    for (; point->n_theta < slices; point->n_theta++) {
+        struct lca_frame f = LCA_FRAME(point);
+        uint64_t off = point->n_theta * LCA_SLICE, len = p->P - off < LCA_SLICE ? p->P - off : LCA_SLICE;
+        f.st = "pool";
+        memcpy(f.run, p->head.run, LCA_RUN_LEN);
+        f.u.point.pt = pt;
+        f.u.point.it = it;
+        f.u.point.j = j;
+        f.u.point.n = n;
+        f.u.point.off = off;
+        f.u.point.part = point->n_theta;
+        lca_frame_payload(&f, "<f4", len, theta + off);
+        if (lca_packet_make(&point->theta[point->n_theta], &f, err) < 0)
+            goto fail;
+    }
+    struct point **at = &p->points;
+    while (*at && (*at)->order <= order)
+        at = &(*at)->next;
+    point->next = *at;
+    *at = point;
+    dispatch(p);
+    return 0;
+fail:
+    for (size_t k = 0; k < point->n_theta; k++)
+        lca_packet_close(&point->theta[k]);
+    free(point->theta);
+    free(point->unit);
+    free(point);
+    return -1;
+}
+
+const char *lca_pool_num(const struct lca_pool *p)
+{
+    return *p->num ? p->opts.mixed ? "mixed" : p->num : NULL;
+}
+
+void lca_pool_stats(const struct lca_pool *p, struct lca_pool_stats *s)
+{
+    *s = p->stats;
+    double time = p->left_time, busy = p->left_busy;
+    for (int k = 0; k < p->n_worker; k++) {
+        const struct worker *w = &p->worker[k];
+        double from = w->joined > p->first_work ? w->joined : p->first_work;
+        if (p->last_done > from)
+            time += p->last_done - from;
+        busy += w->busy;
+    }
+    s->busy = time > 0 ? busy / time : 0;
+}
+
+void lca_pool_end(struct lca_pool *p)
+{
+    if (p->ended || !p->sock.zmq)
+        return;
+    p->ended = true;
+    for (int k = 0; k < p->n_worker; k++)
+        say_bye(p, &p->worker[k]);
+}
