@@ -314,6 +314,8 @@ int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
             return got;
         if (in->ended)
             return lca_fail(err, LCA_INTERNAL, "%s: read after its end", in->endpoint.text);
+        if (lca_link_want(in->link) == LCA_SIG_STOP)
+            return 0;
         if (lca_link_wait(in->link, 1000, err) < 0)
             return -1;
         if (!in->has_head && in->sock.zmq)

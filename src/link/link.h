@@ -51,7 +51,7 @@ struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, stru
  * damaged or truncated (LCA_CORRUPT), ended as "failed" (LCA_UPSTREAM), ... */
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
-/* The same, waiting: 1 or -1. */
+/* The same, waiting. 0: told to stop (LCA_SIG_STOP), and nothing waits. */
 int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
 /* Says that all frames before seq `next` are processed: grants credit for more. */
@@ -94,8 +94,27 @@ bool lca_out_room(struct lca_out *out);
  * sockets (check lca_out_room before the first frame of an iteration); a pipe may. */
 int lca_out_send(struct lca_out *out, struct lca_frame *f, struct lca_err *err) LCA_MUST_USE;
 
+/* Waits for room: for a program that has nothing else to do. */
+int lca_out_wait(struct lca_out *out, struct lca_err *err) LCA_MUST_USE;
+
 /* Waits for room, then sends. */
 int lca_out_put(struct lca_out *out, struct lca_frame *f, struct lca_err *err) LCA_MUST_USE;
+
+/* Sends a vector v[P] as slices like f, whose keys off and part are set through the
+ * pointers, by lca_out_send. */
+int lca_out_vector(struct lca_out *out, struct lca_frame *f, uint64_t *off, uint64_t *part,
+                   const float *v, uint64_t P, struct lca_err *err) LCA_MUST_USE;
+
+/* Number of slices of a vector, and bytes of the largest. */
+static inline uint64_t lca_slices(uint64_t P)
+{
+    return (P + LCA_SLICE - 1) / LCA_SLICE;
+}
+
+static inline uint64_t lca_slice_bytes(uint64_t P)
+{
+    return (P < LCA_SLICE ? P : LCA_SLICE) * sizeof (float);
+}
 
 /* All consumers have processed every frame before this seq. */
 uint64_t lca_out_done(const struct lca_out *out);

@@ -649,14 +649,30 @@ out:
     return result;
 }
 
-int lca_out_put(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
+int lca_out_wait(struct lca_out *o, struct lca_err *err)
 {
     if (lca_link_serve(o->link, err) < 0)
         return -1;
     while (!lca_out_room(o))
         if (lca_link_wait(o->link, 1000, err) < 0)
             return -1;
-    return lca_out_send(o, f, err);
+    return 0;
+}
+
+int lca_out_put(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
+{
+    return lca_out_wait(o, err) < 0 ? -1 : lca_out_send(o, f, err);
+}
+
+int lca_out_vector(struct lca_out *o, struct lca_frame *f, uint64_t *off, uint64_t *part, const float *v,
+                   uint64_t P, struct lca_err *err)
+{
+    for (*off = *part = 0; *off < P; *off += LCA_SLICE, ++*part) {
+        lca_frame_payload(f, "<f4", P - *off < LCA_SLICE ? P - *off : LCA_SLICE, v + *off);
+        if (lca_out_send(o, f, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 uint64_t lca_out_done(const struct lca_out *o)

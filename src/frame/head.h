@@ -1,0 +1,19 @@
+/* head.h: what a HEAD frame says, put together and taken apart. */
+#ifndef LCA_FRAME_HEAD_H
+#define LCA_FRAME_HEAD_H
+
+#include "frame/frame.h"
+
+/* The run id: SHA-256 of the definition as compact JSON with sorted keys, cut. */
+int lca_run_id(const json_t *def, uint8_t run[LCA_RUN_LEN], struct lca_err *err) LCA_MUST_USE;
+
+/* A copy of prov (NULL: empty) with this program and its args (taken over; whatever
+ * changes results, no paths) at its end. NULL: no memory. */
+json_t *lca_prov_add(const json_t *prov, const char *prog, json_t *args) LCA_MUST_USE;
+
+/* Set `name` of data.sets: its N examples in chunks of `chunk` (0: not said).
+ * LCA_USAGE, naming the sets there are, when there is none of that name. */
+int lca_head_set(const struct lca_frame_head *head, const char *name, uint64_t *N, uint64_t *chunk,
+                 struct lca_err *err) LCA_MUST_USE;
+
+#endif
