@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,8 +239,7 @@ void lca_dataset_add(struct lca_dataset *d, const char *name, uint32_t n, const 
         d->set[d->sets++] = (struct lca_set){set_names[rank(name)], n, images, labels};
 }
 
-static int make_header(const struct lca_dataset *d, char header[LCA_DATASET_HEADER],
-                       struct lca_err *err)
+json_t *lca_dataset_json(const struct lca_dataset *d)
 {
     json_t *classes = json_array(), *sets = json_array();
     for (uint32_t c = 0; c < d->classes; c++)
@@ -249,15 +247,24 @@ static int make_header(const struct lca_dataset *d, char header[LCA_DATASET_HEAD
     for (int k = 0; k < d->sets; k++)
         json_array_append_new(sets, json_pack("{s:s, s:I}", "set", d->set[k].name, "n",
                                               (json_int_t)d->set[k].n));
+    bool whole = json_array_size(classes) == d->classes;
     json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:s}", "name", d->name,
                              "height", (json_int_t)d->height, "width", (json_int_t)d->width,
                              "channels", (json_int_t)d->channels, "classes", classes,
                              "sets", sets, "sha256", d->sha256);
-    if (!root || json_array_size(classes) != d->classes) {
-        json_decref(root);
+    if (whole)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+static int make_header(const struct lca_dataset *d, char header[LCA_DATASET_HEADER],
+                       struct lca_err *err)
+{
+    json_t *root = lca_dataset_json(d);
+    if (!root)
         return lca_fail(err, LCA_USAGE, "the names are not UTF-8: give others with --name and "
                         "--classes");
-    }
     size_t room = LCA_DATASET_HEADER - sizeof magic - 1;
     memset(header, ' ', LCA_DATASET_HEADER);
     memcpy(header, magic, sizeof magic);

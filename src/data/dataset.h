@@ -11,6 +11,7 @@
 #ifndef LCA_DATA_DATASET_H
 #define LCA_DATA_DATASET_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,9 @@ const struct lca_set *lca_dataset_find(const struct lca_dataset *d, const char *
 /* Examples per class among the first n of a set: count[d->classes] is filled. */
 void lca_dataset_count(const struct lca_dataset *d, const struct lca_set *set, uint32_t n,
                        uint32_t *count);
+
+/* The header as JSON, for json_decref; NULL when a name is not UTF-8. */
+json_t *lca_dataset_json(const struct lca_dataset *d) LCA_MUST_USE;
 
 /* Adds a set to a data set that is to be written; arrays are borrowed. Order: train,
  * val, test. The name is one of these. A set of 0 examples is left out. */
