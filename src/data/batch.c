@@ -20,8 +20,8 @@ int lca_batch_init(struct lca_batch *b, uint32_t seed, uint32_t n, uint32_t size
 {
     *b = (struct lca_batch){0};
     if (size < 1 || size > n)
-        return lca_fail(err, LCA_USAGE, "a batch of %u does not fit a training set of %u: give 1 to "
-                        "%u", size, n, n);
+        return lca_fail(err, LCA_USAGE, "a batch of %u does not fit a training set of %u: give 1 "
+                        "to %u", size, n, n);
     *b = (struct lca_batch){.seed = seed, .n = n, .size = size, .steps = n / size};
     b->order = lca_alloc(n, sizeof *b->order, err);
     if (!b->order)

@@ -101,8 +101,8 @@ static int download(const struct lca_fetch_file *file, const char *mirror, const
     if (status < 0 || status == 127)
         return lca_fail(err, LCA_USAGE, "curl cannot be run: install the package curl");
     if (status != 0)
-        return lca_fail(err, LCA_PEER, "%s cannot be had (curl ends with %d): check the network, or "
-                        "name a mirror with --mirror", url, status);
+        return lca_fail(err, LCA_PEER, "%s cannot be had (curl ends with %d): check the network, "
+                        "or name a mirror with --mirror", url, status);
     int good = matches(path, file);
     if (good < 0)
         return lca_fail(err, LCA_INTERNAL, "the %s sum of %s cannot be computed", file->algorithm,

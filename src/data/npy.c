@@ -112,7 +112,8 @@ static int read_images(struct lca_examples *e, const char *path, struct lca_err 
         goto out;
     if (a.kind != 'u' || a.size != 1 || (a.axes != 3 && a.axes != 4)) {
         lca_fail(err, LCA_USAGE, "%s holds elements of type %c%u in %d axes: images are uint8 "
-                 "[n, height, width] or [n, height, width, channels]", path, a.kind, a.size, a.axes);
+                 "[n, height, width] or [n, height, width, channels]", path, a.kind, a.size,
+                 a.axes);
         goto out;
     }
     uint64_t bytes = 1;

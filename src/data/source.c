@@ -44,17 +44,20 @@ static int need(char path[PATH_MAX], const char *dir, const char *name, const ch
         return 0;
     if (!is_folder(dir))
         return lca_fail(err, LCA_USAGE, "there is no folder %s: name the one that holds the files "
-                        "of %s, or get them with 'lca-data fetch %s --out %s'", dir, what, what, dir);
+                        "of %s, or get them with 'lca-data fetch %s --out %s'", dir, what, what,
+                        dir);
     return lca_fail(err, LCA_USAGE, "folder %s has no %s, gzipped or not: get the files with "
                     "'lca-data fetch %s --out %s'", dir, name, what, dir);
 }
 
 /* the sources */
 
-static int read_idx_pair(struct lca_examples *e, const char *dir, const char *images,
-                         const char *labels, struct lca_err *err)
+static int read_idx_pair(struct lca_examples *e, const char *dir, const char *part,
+                         struct lca_err *err)
 {
-    char x[PATH_MAX], y[PATH_MAX];
+    char images[64], labels[64], x[PATH_MAX], y[PATH_MAX];
+    snprintf(images, sizeof images, "%s-images-idx3-ubyte", part);
+    snprintf(labels, sizeof labels, "%s-labels-idx1-ubyte", part);
     if (need(x, dir, images, "mnist", err) < 0 || need(y, dir, labels, "mnist", err) < 0)
         return -1;
     return lca_idx_read(e, x, y, err);
@@ -62,8 +65,8 @@ static int read_idx_pair(struct lca_examples *e, const char *dir, const char *im
 
 static int open_mnist(struct lca_source *s, const char *dir, long *val, struct lca_err *err)
 {
-    if (read_idx_pair(&s->train, dir, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", err) < 0 ||
-        read_idx_pair(&s->test, dir, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", err) < 0)
+    if (read_idx_pair(&s->train, dir, "train", err) < 0 ||
+        read_idx_pair(&s->test, dir, "t10k", err) < 0)
         return -1;
     if (*val == LCA_SOURCE_DEFAULT)
         *val = s->train.n / 12;
@@ -109,8 +112,8 @@ static int open_npy(struct lca_source *s, const char *text, long *val, struct lc
         n++;
     }
     if (n != 2 && n != 4) {
-        lca_fail(err, LCA_USAGE, "npy:%s names %d files: it takes npy:IMAGES.npy,LABELS.npy and, if "
-                 "there is a test set, two more", text, n);
+        lca_fail(err, LCA_USAGE, "npy:%s names %d files: it takes npy:IMAGES.npy,LABELS.npy and, "
+                 "if there is a test set, two more", text, n);
         goto out;
     }
     if (lca_npy_read(&s->train, path[0], path[1], err) < 0 ||
@@ -170,9 +173,9 @@ static int open_folder(struct lca_source *s, const char *dir, long *val, struct 
         return open_mnist(s, dir, val, err);
     if (find(path, dir, cifar_folder) || find(path, dir, "data_batch_1.bin"))
         return open_cifar(s, dir, val, err);
-    return lca_fail(err, LCA_USAGE, "folder %s holds neither train-images-idx3-ubyte(.gz) nor %s nor "
-                    "data_batch_1.bin: get data with 'lca-data fetch', or use synth:SEED,N", dir,
-                    cifar_folder);
+    return lca_fail(err, LCA_USAGE, "folder %s holds neither train-images-idx3-ubyte(.gz) nor %s "
+                    "nor data_batch_1.bin: get data with 'lca-data fetch', or use synth:SEED,N",
+                    dir, cifar_folder);
 }
 
 static const struct {

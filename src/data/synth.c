@@ -113,7 +113,8 @@ static int trace(const struct lca_glyph_point *g, const struct hand *h, struct d
         }
         const struct point *b = &p[k - 1], *c = &p[k];
         const struct point *before = g[k - 1].kind == LCA_GLYPH_SMOOTH ? b - 1 : b;
-        const struct point *after = g[k].kind == LCA_GLYPH_SMOOTH && k + 1 < n && c[1].down ? c + 1 : c;
+        bool goes_on = g[k].kind == LCA_GLYPH_SMOOTH && k + 1 < n && c[1].down;
+        const struct point *after = goes_on ? c + 1 : c;
         for (int s = 1; s <= PARTS; s++) {
             float at = (float)s / PARTS;
             path[length++] = (struct point){
