@@ -10,6 +10,9 @@
  * per gradient wanted (a device may keep its sums in a layout of its own). A type
  * of layer whose row is NULL cannot be computed by that device.
  *
+ * flatten is no operation: it changes no byte. Dropout is only called in training.
+ * backward reads y only where relu is set.
+ *
  * Letters: n examples, x input, y output, d* gradients of the summed loss. */
 #ifndef LCA_BACKEND_BACKEND_H
 #define LCA_BACKEND_BACKEND_H
@@ -64,18 +67,19 @@ struct lca_rows {
  * only; forward reads x (or rows) and writes y; backward may overwrite dy. */
 struct lca_call {
     const struct lca_geometry *g;
-    uint32_t n;
+    uint32_t n, n_max;
     const struct lca_rows *rows;        /* the input as bytes, scaled by 1/255: first layer
                                            whose operations say `bytes`; then x is NULL */
     const float *x, *x2;                /* x2: second input of add */
     float *y;
     bool relu;                          /* y = max(0, layer): the ReLU that follows is part of it */
     float *dy, *dx, *dx2;               /* dx NULL: not wanted */
+    bool dx_adds, dx2_adds;             /* added to, since another layer has written it */
     const float *kernel, *bias, *gamma, *beta;
     float *dkernel, *dbias, *dgamma, *dbeta;    /* end fills them */
     void *state;                        /* of lca_layer_ops.state bytes, zeroed at first */
     struct lca_rng rng;                 /* dropout: seed and training step */
-    uint64_t index;                     /* dropout: layer << 40 | first example x out size */
+    uint64_t index;                     /* dropout: (layer << 40) + first example x out size */
 };
 
 struct lca_device;                      /* opaque */
@@ -119,8 +123,8 @@ struct lca_backend {
                  float *z, bool gradient, struct lca_loss *sum);
 };
 
-/* "cpu": the fast one; "cpu:avx2", "cpu:sse2": the same, held to an instruction set;
- * "reference": plain C, to compare with. LCA_USAGE for anything else. */
+/* "cpu", or "cpu:avx512", "cpu:avx2", "cpu:vec4": held to an instruction set.
+ * LCA_USAGE for anything else. */
 const struct lca_backend *lca_backend_find(const char *device, struct lca_err *err) LCA_MUST_USE;
 
 #endif
