@@ -79,7 +79,7 @@ struct lca_call {
     float *dkernel, *dbias, *dgamma, *dbeta;    /* end fills them */
     void *state;                        /* of lca_layer_ops.state bytes, zeroed at first */
     struct lca_rng rng;                 /* dropout: seed and training step */
-    uint64_t index;                     /* dropout: (layer << 40) + first example x out size */
+    uint64_t index;                     /* dropout: (layer << 36) + first example x out size */
 };
 
 struct lca_device;                      /* opaque */

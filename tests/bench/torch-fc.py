@@ -10,6 +10,7 @@ batches, and last the best one. The first layer's input needs no gradient.
 import argparse
 import json
 import multiprocessing
+import os
 import time
 
 
@@ -23,6 +24,9 @@ def images(torch, n, kind):
 
 
 def work(rank, processes, threads, batch, examples, kind, repeat, start, times):
+    # read when the libraries load: torch's own setting does not reach OpenBLAS
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
     import torch
     torch.set_num_threads(threads)
     n = examples // processes
