@@ -133,7 +133,10 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
     }
     e->rows.pixels = e->images.pixels;
     for (unsigned k = 0; k < net->n_layer; k++) {
-        if (source(e, net->layer[k].from, true) < 0 && e->node[k].ops && !e->node[k].ops->bytes && !e->x) {
+        const struct lca_layer *l = &net->layer[k];
+        bool reads = e->node[k].ops && !e->node[k].ops->bytes && source(e, l->from, false) < 0;
+        reads = reads || (l->g.type == LCA_ADD && source(e, l->other, false) < 0);
+        if (reads && !e->x) {
             e->x = on_device(e, e->n_max * lca_ld(e->images.pixels), sizeof(float), err);
             if (!e->x)
                 return -1;

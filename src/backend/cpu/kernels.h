@@ -15,6 +15,7 @@
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vec splat(float x)
@@ -265,7 +266,7 @@ INLINE vec exp_of(vec x)
     const float magic = 0x1.8p23f;      /* adding it rounds to a whole number */
     ivec small = x < -87.0f;
     vec t = x * 1.44269504f + magic;
-    ivec i = (ivec)t;
+    uvec i = (uvec)t;
     t -= magic;
     vec r = x - t * 0.693359375f;
     r -= t * -2.12194440e-4f;
@@ -277,7 +278,7 @@ INLINE vec exp_of(vec x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    ivec power = (i << 23) + 0x3f800000;    /* the low bits of magic's sum are the number */
+    uvec power = (i << 23) + 0x3f800000;    /* the low bits of magic's sum are the number */
     return (vec)((ivec)(p * (vec)power) & ~small);
 }
 
