@@ -67,7 +67,7 @@ struct lca_rows {
  * only; forward reads x (or rows) and writes y; backward may overwrite dy. */
 struct lca_call {
     const struct lca_geometry *g;
-    uint32_t n, n_max;
+    uint32_t n, n_max;                  /* examples now, and at most: what state was asked for */
     const struct lca_rows *rows;        /* the input as bytes, scaled by 1/255: first layer
                                            whose operations say `bytes`; then x is NULL */
     const float *x, *x2;                /* x2: second input of add */
@@ -112,7 +112,7 @@ struct lca_backend {
     void (*release)(struct lca_device *d, void *p);
     int (*put)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     int (*get)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
-    bool host_memory;                   /* device memory is ordinary memory: images are not copied */
+    bool host_memory;                   /* device memory is ordinary memory: nothing is copied */
     size_t slice_bytes;                 /* what one slice's activations should take; 0: no limit */
     const struct lca_layer_ops *layer[LCA_LAYER_TYPES];
     /* Bytes of rows, scaled by 1/255, as floats [n][lca_ld(pixels)]. */

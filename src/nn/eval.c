@@ -25,10 +25,12 @@ struct lca_eval {
     const struct lca_backend *backend;
     struct lca_device *device;
     struct lca_images images;
-    uint32_t n_max, slice, slice_wanted;
+    uint32_t n_max;         /* examples in a unit */
+    uint32_t room, slice;   /* in a slice: that buffers hold, that are used */
+    bool floats;            /* a layer reads the input as floats */
     struct node *node;      /* [n_layer] */
     struct lca_rows rows;   /* device */
-    float *x;               /* device, the input as floats; NULL if all first layers take bytes */
+    float *x;               /* device, [room], the input as floats; NULL unless floats */
     uint32_t *index;        /* [n_max] */
     uint8_t *label;         /* [n_max] */
     void *d_index, *d_label, *d_images;
@@ -62,7 +64,8 @@ static unsigned consumers(const struct lca_net *net, int k)
 {
     unsigned n = 0;
     for (unsigned j = 0; j < net->n_layer; j++)
-        n += (net->layer[j].from == k) + (net->layer[j].g.type == LCA_ADD && net->layer[j].other == k);
+        n += (net->layer[j].from == k) + (net->layer[j].g.type == LCA_ADD && net->layer[j].other ==
+                                          k);
     return n;
 }
 
@@ -81,7 +84,8 @@ static int plan(struct lca_eval *e, struct lca_err *err)
                        (l->g.type == LCA_ADD && l->other >= 0 && e->node[l->other].learns);
         /* not the last layer: the loss overwrites its output */
         if (l->g.type == LCA_RELU && l->from >= 0 && k + 1 < net->n_layer &&
-            e->node[l->from].ops && e->node[l->from].ops->fuses_relu && consumers(net, l->from) == 1) {
+            e->node[l->from].ops && e->node[l->from].ops->fuses_relu && consumers(net, l->from) ==
+                1) {
             node->fused = true;
             e->node[l->from].relu = true;
         }
@@ -91,7 +95,7 @@ static int plan(struct lca_eval *e, struct lca_err *err)
 
 static size_t activation_bytes(const struct lca_eval *e)
 {
-    size_t floats = e->x ? lca_ld(e->images.pixels) : 0;
+    size_t floats = e->floats ? lca_ld(e->images.pixels) : 0;
     for (unsigned k = 0; k < e->net->n_layer; k++)
         if (e->net->layer[k].g.type != LCA_FLATTEN && !e->node[k].fused)
             floats += 2 * lca_ld(lca_shape_size(e->net->layer[k].g.out));
@@ -127,7 +131,8 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
         e->own_theta = on_device(e, net->P, sizeof(float), err);
         e->own_grad = on_device(e, net->P, sizeof(float), err);
         if (!e->d_images || !e->d_index || !e->d_label || !e->own_theta || !e->own_grad ||
-            e->backend->put(e->device, e->d_images, e->images.image, e->images.n * e->images.pixels, err) < 0)
+            e->backend->put(e->device, e->d_images, e->images.image,
+                            e->images.n * e->images.pixels, err) < 0)
             return -1;
         e->rows.images = e->d_images;
     }
@@ -135,26 +140,26 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
     for (unsigned k = 0; k < net->n_layer; k++) {
         const struct lca_layer *l = &net->layer[k];
         bool reads = e->node[k].ops && !e->node[k].ops->bytes && source(e, l->from, false) < 0;
-        reads = reads || (l->g.type == LCA_ADD && source(e, l->other, false) < 0);
-        if (reads && !e->x) {
-            e->x = on_device(e, e->n_max * lca_ld(e->images.pixels), sizeof(float), err);
-            if (!e->x)
-                return -1;
-        }
+        e->floats = e->floats || reads || (l->g.type == LCA_ADD && source(e, l->other, false) < 0);
     }
-    e->slice = slice_size(e);
+    e->room = e->slice = slice_size(e);
+    if (e->floats) {
+        e->x = on_device(e, e->room * lca_ld(e->images.pixels), sizeof(float), err);
+        if (!e->x)
+            return -1;
+    }
     for (unsigned k = 0; k < net->n_layer; k++) {
         struct node *node = &e->node[k];
         const struct lca_geometry *g = &net->layer[k].g;
         if (source(e, (int)k, true) != (int)k)
             continue;
-        size_t n = e->n_max * lca_ld(lca_shape_size(g->out));
+        size_t n = e->room * lca_ld(lca_shape_size(g->out));
         node->y = on_device(e, n, sizeof(float), err);
         node->dy = on_device(e, n, sizeof(float), err);
         if (!node->y || !node->dy)
             return -1;
         if (node->ops->state) {
-            node->state = on_device(e, node->ops->state(g, e->n_max), 1, err);
+            node->state = on_device(e, node->ops->state(g, e->room), 1, err);
             if (!node->state)
                 return -1;
         }
@@ -166,7 +171,8 @@ static int check(const struct lca_net *net, const struct lca_images *images, uin
                  struct lca_err *err)
 {
     if (images->pixels != lca_shape_size(net->input))
-        return lca_fail(err, LCA_USAGE, "network %s takes %zu values per example, the data have %zu",
+        return lca_fail(err, LCA_USAGE,
+                        "network %s takes %zu values per example, the data have %zu",
                         net->name, lca_shape_size(net->input), images->pixels);
     if (n_max < 1)
         return lca_fail(err, LCA_USAGE, "a unit needs at least one example");
@@ -208,7 +214,7 @@ const char *lca_eval_num(const struct lca_eval *e)
 
 void lca_eval_slice(struct lca_eval *e, uint32_t n)
 {
-    e->slice = n && n < e->n_max ? n : slice_size(e);
+    e->slice = n && n < e->room ? n : e->room;
 }
 
 static float *at_kind(float *vector, const struct lca_layer *l, enum lca_kind_of kind)
@@ -217,11 +223,12 @@ static float *at_kind(float *vector, const struct lca_layer *l, enum lca_kind_of
 }
 
 /* What layer k works on; n is 0 for begin and end. */
-static struct lca_call call_of(struct lca_eval *e, unsigned k, uint32_t n, const struct lca_rng *dropout)
+static struct lca_call call_of(struct lca_eval *e, unsigned k, uint32_t n,
+                               const struct lca_rng *dropout)
 {
     const struct lca_layer *l = &e->net->layer[k];
     struct node *node = &e->node[k];
-    struct lca_call c = {.g = &l->g, .n = n, .n_max = e->n_max, .y = node->y, .dy = node->dy,
+    struct lca_call c = {.g = &l->g, .n = n, .n_max = e->room, .y = node->y, .dy = node->dy,
                          .relu = node->relu, .state = node->state};
     int from = source(e, l->from, dropout);
     if (from >= 0)
@@ -345,10 +352,12 @@ static int end(struct lca_eval *e, float *grad, struct lca_err *err)
 
 /* Fills index and label with lo .. hi-1 in order of class, and count per class.
  * Examples of a class have more zero bytes in common. */
-static int sort_unit(struct lca_eval *e, uint32_t lo, uint32_t hi, uint32_t *count, struct lca_err *err)
+static int sort_unit(struct lca_eval *e, uint32_t lo, uint32_t hi, uint32_t *count,
+                     struct lca_err *err)
 {
     if (lo >= hi || hi > e->images.n || hi - lo > e->n_max)
-        return lca_fail(err, LCA_INTERNAL, "unit %u..%u: not within %u examples, at most %u at a time",
+        return lca_fail(err, LCA_INTERNAL,
+                        "unit %u..%u: not within %u examples, at most %u at a time",
                         lo, hi, e->images.n, e->n_max);
     uint32_t at[CLASSES_MAX], n = 0;
     memset(count, 0, CLASSES_MAX * sizeof *count);
@@ -393,7 +402,8 @@ int lca_eval_classes(struct lca_eval *e, const float *theta, uint32_t lo, uint32
 {
     uint32_t count[CLASSES_MAX], first = 0;
     if (e->net->batchnorm)
-        return lca_fail(err, LCA_USAGE, "network %s has batch norm: no gradient by class", e->net->name);
+        return lca_fail(err, LCA_USAGE, "network %s has batch norm: no gradient by class",
+                        e->net->name);
     memset(sum, 0, e->net->classes * sizeof *sum);
     if (sort_unit(e, lo, hi, count, err) < 0 || begin(e, theta, hi - lo, err) < 0)
         return -1;
@@ -412,7 +422,8 @@ int lca_eval_classes(struct lca_eval *e, const float *theta, uint32_t lo, uint32
 }
 
 int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index, uint32_t n,
-                   const struct lca_rng *dropout, float *grad, struct lca_loss *sum, struct lca_err *err)
+                   const struct lca_rng *dropout, float *grad, struct lca_loss *sum,
+                       struct lca_err *err)
 {
     struct lca_loss by_class[CLASSES_MAX] = {{0}};
     if (n < 1 || n > e->n_max)
@@ -434,7 +445,8 @@ int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by
                   double *seconds, struct lca_err *err)
 {
     struct lca_loss sum[CLASSES_MAX];
-    float *grad = lca_alloc((by_class ? e->net->classes : 1) * (size_t)e->net->P, sizeof *grad, err);
+    float *grad = lca_alloc((by_class ? e->net->classes : 1) * (size_t)e->net->P, sizeof *grad,
+                            err);
     if (!grad)
         return -1;
     int result = -1;

@@ -54,8 +54,8 @@ int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index
                    const struct lca_rng *dropout, float *grad, struct lca_loss *sum,
                    struct lca_err *err) LCA_MUST_USE;
 
-/* Examples that go through the network at a time; 0: back to what the device asks
- * for. For tests and measurements. */
+/* Examples that go through the network at a time, at most what the device asks for;
+ * 0: that. For tests and measurements: it changes bits. */
 void lca_eval_slice(struct lca_eval *e, uint32_t n);
 
 void lca_eval_free(struct lca_eval *e);

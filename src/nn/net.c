@@ -19,6 +19,11 @@ const char *const lca_layer_type_name[LCA_LAYER_TYPES] = {
 };
 enum { RESIDUAL = LCA_ADD };    /* in a description an add is a residual layer */
 
+static const char *type_word(unsigned type)
+{
+    return type == RESIDUAL ? "residual" : lca_layer_type_name[type];
+}
+
 static const char *const keys_of[LCA_LAYER_TYPES] = {
     [LCA_DENSE] = " units ", [LCA_CONV] = " channels kernel stride pad ",
     [LCA_MAXPOOL] = " size stride ", [LCA_AVGPOOL] = " size stride ", [LCA_GAP] = "",
@@ -89,7 +94,8 @@ static int key_num(const struct item *i, const char *key, double low, double hig
 }
 
 /* One of two words; the first is the default. Fills *second. */
-static int key_word(const struct item *i, const char *key, const char *a, const char *b, bool *second)
+static int key_word(const struct item *i, const char *key, const char *a, const char *b,
+                    bool *second)
 {
     const json_t *v = json_object_get(i->json, key);
     const char *s = v ? json_string_value(v) : a;
@@ -97,6 +103,14 @@ static int key_word(const struct item *i, const char *key, const char *a, const 
         return wrong(i, "%s must be \"%s\" or \"%s\"", key, a, b);
     *second = !strcmp(s, b);
     return 0;
+}
+
+/* words: each with a space on both sides. */
+static bool is_one_of(const char *key, const char *words)
+{
+    char word[48];
+    return !strchr(key, ' ') && snprintf(word, sizeof word, " %s ", key) < (int)sizeof word &&
+           strstr(words, word);
 }
 
 static bool good_name(const char *s, size_t most)
@@ -160,6 +174,7 @@ static int owner_of(const struct lca_net *net, int at)
 
 static int read_layer(const struct item *i, struct lca_layer *l)
 {
+    struct lca_net *net = i->p->net;
     struct lca_geometry *g = &l->g;
     bool valid;
     g->out = g->in;
@@ -193,15 +208,15 @@ static int read_layer(const struct item *i, struct lca_layer *l)
         g->out = (struct lca_shape){1, 1, (uint32_t)lca_shape_size(g->in)};
         return 0;
     case LCA_BATCHNORM:
-        l->owner = owner_of(i->p->net, l->from);
+        l->owner = owner_of(net, l->from);
         if (l->owner < 0)
             return wrong(i, "a batch norm must come after a conv or dense layer");
-        for (unsigned k = 0; k < i->p->net->n_layer; k++)
-            if (i->p->net->layer[k].g.type == LCA_BATCHNORM && i->p->net->layer[k].owner == l->owner)
-                return wrong(i, "layer %s has a batch norm already", i->p->net->layer[l->owner].name);
+        for (unsigned k = 0; k < net->n_layer; k++)
+            if (net->layer[k].g.type == LCA_BATCHNORM && net->layer[k].owner == l->owner)
+                return wrong(i, "layer %s has a batch norm already", net->layer[l->owner].name);
         if (key_num(i, "eps", 1e-12, 1, 1e-3, &g->eps) < 0)
             return -1;
-        i->p->net->batchnorm = true;
+        net->batchnorm = true;
         return emit(i->p, ",\"eps\":%.17g", g->eps);
     case LCA_DROPOUT:
         if (key_num(i, "rate", 0, 1, -1, &g->rate) < 0)
@@ -247,7 +262,8 @@ static int read_residual(const struct item *i, int *at)
                               .g = {.type = LCA_CONV, .in = in, .out = out, .kernel = 1}};
         l.g.stride = shortcut_stride(in, out);
         if (!l.g.stride)
-            return wrong(i, "no stride takes the shortcut from %ux%u to %ux%u", in.h, in.w, out.h, out.w);
+            return wrong(i, "no stride takes the shortcut from %ux%u to %ux%u", in.h, in.w, out.h,
+                         out.w);
         if (snprintf(l.name, sizeof l.name, "%s/shortcut", i->name) >= (int)sizeof l.name)
             return wrong(i, "the name is too long");
         l.flops = 2 * (uint64_t)in.c * lca_shape_size(out);
@@ -255,8 +271,9 @@ static int read_residual(const struct item *i, int *at)
         if (push(p, &l) < 0)
             return -1;
     } else if (in.h != out.h || in.w != out.w || in.c != out.c) {
-        return wrong(i, "its layers make %ux%ux%u of %ux%ux%u, which an identity shortcut cannot add: "
-                     "say \"shortcut\": \"conv\"", out.h, out.w, out.c, in.h, in.w, in.c);
+        return wrong(i, "its layers make %ux%ux%u of %ux%ux%u, which an identity shortcut "
+                     "cannot add: say \"shortcut\": \"conv\"", out.h, out.w, out.c,
+                     in.h, in.w, in.c);
     }
     struct lca_layer add = {.from = main, .other = other, .owner = -1,
                             .g = {.type = LCA_ADD, .in = out, .out = out}};
@@ -287,10 +304,7 @@ static int check_keys(const struct item *i, const char *type, const char *allowe
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)i->json, key, v) {
-        char word[48];
-        if (!strcmp(key, "type") || !strcmp(key, "name"))
-            continue;
-        if (snprintf(word, sizeof word, " %s ", key) >= (int)sizeof word || !strstr(allowed, word))
+        if (!is_one_of(key, " type name ") && !is_one_of(key, allowed))
             return wrong(i, "a %s layer has no key '%.40s'", type, key);
     }
     return 0;
@@ -310,7 +324,7 @@ static int read_list(struct parser *p, const json_t *list, const char *prefix, i
         if (!type)
             return wrong(&i, "needs a type");
         unsigned t = 0;
-        while (t < LCA_LAYER_TYPES && strcmp(type, t == RESIDUAL ? "residual" : lca_layer_type_name[t]))
+        while (t < LCA_LAYER_TYPES && strcmp(type, type_word(t)))
             t++;
         if (t == LCA_LAYER_TYPES)
             return wrong(&i, "unknown type '%.40s'", type);
@@ -387,18 +401,20 @@ static int read_net(struct parser *p, const json_t *json)
     if (!json_is_object(json))
         return lca_fail(err, LCA_USAGE, "the description must be an object");
     json_object_foreach((json_t *)json, key, v) {
-        if (strcmp(key, "name") && strcmp(key, "input") && strcmp(key, "classes") && strcmp(key, "layers"))
+        if (!is_one_of(key, " name input classes layers "))
             return lca_fail(err, LCA_USAGE, "a network has no key '%.40s'", key);
     }
     if (!name || !good_name(name, GIVEN_NAME_MAX))
-        return lca_fail(err, LCA_USAGE, "name must be 1 to %d letters, digits or any of _-.+", GIVEN_NAME_MAX);
+        return lca_fail(err, LCA_USAGE, "name must be 1 to %d letters, digits or any of _-.+",
+                        GIVEN_NAME_MAX);
     strcpy(net->name, name);
     const json_t *input = json_object_get(json, "input");
     uint32_t *dim[3] = {&net->input.h, &net->input.w, &net->input.c};
     for (size_t k = 0; k < 3; k++) {
         json_int_t x = json_integer_value(json_array_get(input, k));
         if (json_array_size(input) != 3 || x < 1 || x > 4096)
-            return lca_fail(err, LCA_USAGE, "input must be [height, width, channels], each 1 to 4096");
+            return lca_fail(err, LCA_USAGE,
+                            "input must be [height, width, channels], each 1 to 4096");
         *dim[k] = (uint32_t)x;
     }
     json_int_t classes = json_integer_value(json_object_get(json, "classes"));
@@ -409,7 +425,8 @@ static int read_net(struct parser *p, const json_t *json)
     if (json_array_size(list) == 0)
         return lca_fail(err, LCA_USAGE, "layers must be a list of layers");
     int at = -1;
-    if (emit(p, "{\"name\":\"%s\",\"input\":[%u,%u,%u],\"classes\":%u,\"layers\":", name, net->input.h,
+    if (emit(p, "{\"name\":\"%s\",\"input\":[%u,%u,%u],\"classes\":%u,\"layers\":", name,
+             net->input.h,
              net->input.w, net->input.c, net->classes) < 0 ||
         read_list(p, list, "", &at) < 0 || emit(p, "}") < 0 || make_table(net, err) < 0)
         return -1;

@@ -54,7 +54,8 @@ struct lca_net {
 };
 
 /* Parses len bytes of JSON. On failure net is empty. */
-int lca_net_parse(struct lca_net *net, const char *text, size_t len, struct lca_err *err) LCA_MUST_USE;
+int lca_net_parse(struct lca_net *net, const char *text, size_t len,
+                  struct lca_err *err) LCA_MUST_USE;
 
 /* Loads a built-in network by name, or a file: an argument with a slash or the
  * ending .json. Names are files NAME.json of $LCA_NETS, else of pipelines/nets or

@@ -80,7 +80,8 @@ int lca_net_load(struct lca_net *net, const char *name, struct lca_err *err)
         if (access(path, F_OK) == 0)
             return load_file(net, path, err);
     }
-    return lca_fail(err, LCA_USAGE, "no network '%.100s': see lca-net --list, or give a .json file", name);
+    return lca_fail(err, LCA_USAGE,
+                    "no network '%.100s': see lca-net --list, or give a .json file", name);
 }
 
 static int is_json(const struct dirent *d)

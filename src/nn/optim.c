@@ -25,7 +25,8 @@ int lca_optim_init(struct lca_optim *o, const struct lca_table *table, enum lca_
 }
 
 /* The layer called by the first n bytes of name. */
-static struct lca_optim_layer *find(struct lca_optim *o, const char *option, const char *name, size_t n,
+static struct lca_optim_layer *find(struct lca_optim *o, const char *option, const char *name,
+                                    size_t n,
                                     struct lca_err *err)
 {
     char all[400] = "";
@@ -41,7 +42,8 @@ static struct lca_optim_layer *find(struct lca_optim *o, const char *option, con
     return NULL;
 }
 
-static int whole(const char *option, const char *text, uint64_t most, uint64_t *out, struct lca_err *err)
+static int whole(const char *option, const char *text, uint64_t most, uint64_t *out,
+                 struct lca_err *err)
 {
     char *end;
     errno = 0;
@@ -53,12 +55,14 @@ static int whole(const char *option, const char *text, uint64_t most, uint64_t *
     return 0;
 }
 
-static int number(const char *option, const char *text, double below, double *out, struct lca_err *err)
+static int number(const char *option, const char *text, double below, double *out,
+                  struct lca_err *err)
 {
     char *end;
     double x = strtod(text, &end);
     if (end == text || *end || !(x >= 0 && x < below))
-        return lca_fail(err, LCA_USAGE, "%s takes a number from 0 to below %g, not '%.40s'", option, below, text);
+        return lca_fail(err, LCA_USAGE, "%s takes a number from 0 to below %g, not '%.40s'",
+                        option, below, text);
     *out = x;
     return 0;
 }
@@ -82,7 +86,8 @@ int lca_optim_freeze(struct lca_optim *o, const char *text, struct lca_err *err)
     uint64_t step = 0;
     if (at && whole("--freeze", at + 1, UINT64_MAX - 1, &step, err) < 0)
         return -1;
-    struct lca_optim_layer *l = find(o, "--freeze", text, at ? (size_t)(at - text) : strlen(text), err);
+    struct lca_optim_layer *l = find(o, "--freeze", text, at ? (size_t)(at - text) : strlen(text),
+                                     err);
     if (!l)
         return -1;
     l->freeze = step;

@@ -33,7 +33,7 @@ struct lca_optim {
     double lr, momentum;
     const struct lca_table *table;      /* borrowed */
     struct lca_optim_layer *layer;      /* [n_layer], owned */
-    struct { uint64_t t; double lr; } at[32];   /* from step t on the common lr is lr; t ascending */
+    struct { uint64_t t; double lr; } at[32];   /* common lr from step t on; t ascending */
     unsigned n_at;
     uint64_t t;             /* steps done */
     float *m;               /* [P] momentum, or Adam's first moment; owned */
@@ -48,9 +48,12 @@ int lca_optim_init(struct lca_optim *o, const struct lca_table *table, enum lca_
 /* The values of the options --freeze, --layer-lr, --layer-momentum, --delay and
  * --lr-steps; each may be called more than once, all before the first step.
  * LCA_USAGE with the layers' names when there is no such layer. */
-int lca_optim_freeze(struct lca_optim *o, const char *layer_at_step, struct lca_err *err) LCA_MUST_USE;
-int lca_optim_layer_lr(struct lca_optim *o, const char *layer_is_x, struct lca_err *err) LCA_MUST_USE;
-int lca_optim_layer_momentum(struct lca_optim *o, const char *layer_is_x, struct lca_err *err) LCA_MUST_USE;
+int lca_optim_freeze(struct lca_optim *o, const char *layer_at_step,
+                     struct lca_err *err) LCA_MUST_USE;
+int lca_optim_layer_lr(struct lca_optim *o, const char *layer_is_x,
+                       struct lca_err *err) LCA_MUST_USE;
+int lca_optim_layer_momentum(struct lca_optim *o, const char *layer_is_x,
+                             struct lca_err *err) LCA_MUST_USE;
 int lca_optim_delay(struct lca_optim *o, const char *layer_is_d, struct lca_err *err) LCA_MUST_USE;
 int lca_optim_lr_steps(struct lca_optim *o, const char *steps, struct lca_err *err) LCA_MUST_USE;
 

@@ -15,10 +15,12 @@ static const struct lca_opt opts[] = {
     {"table", 't', LCA_OPT_FLAG, &want_table, NULL,
      "Print layers, shapes, tensors, parameters and cost per example.", 0, 0, true},
     {"json", 'j', LCA_OPT_FLAG, &want_json, NULL,
-     "Print the canonical description: names and defaults written out, keys in a fixed order.", 0, 0, true},
+     "Print the canonical description: names and defaults written out, keys in a fixed order.", 0,
+         0, true},
     {"check", 'c', LCA_OPT_FLAG, &want_check, NULL,
      "Print nothing; the exit status says whether the description is good.", 0, 0, true},
-    {"list", 'l', LCA_OPT_FLAG, &want_list, NULL, "Print the names of the built-in networks.", 0, 0, true},
+    {"list", 'l', LCA_OPT_FLAG, &want_list, NULL, "Print the names of the built-in networks.", 0,
+     0, true},
     {0},
 };
 
@@ -36,11 +38,14 @@ static void print_table(const struct lca_net *net)
     char in[40], out[40];
     printf("%s: input %s, %" PRIu32 " classes, %" PRIu64 " parameters\n\n", net->name,
            shape_text(net->input, in), net->classes, net->P);
-    printf("%-24s %-10s %-12s %-12s %10s %10s\n", "layer", "type", "input", "output", "parameters", "MFLOP");
+    printf("%-24s %-10s %-12s %-12s %10s %10s\n", "layer", "type", "input", "output", "parameters",
+           "MFLOP");
     for (unsigned k = 0; k < net->n_layer; k++) {
         const struct lca_layer *l = &net->layer[k];
-        printf("%-24s %-10s %-12s %-12s %10" PRIu64 " %10.3f\n", l->name, lca_layer_type_name[l->g.type],
-               shape_text(l->g.in, in), shape_text(l->g.out, out), l->params, 1e-6 * (double)l->flops);
+        printf("%-24s %-10s %-12s %-12s %10" PRIu64 " %10.3f\n", l->name,
+               lca_layer_type_name[l->g.type],
+               shape_text(l->g.in, in), shape_text(l->g.out, out), l->params,
+                   1e-6 * (double)l->flops);
     }
     printf("\n%-32s %10s %10s  %s\n", "tensor", "offset", "parameters", "shape");
     for (unsigned k = 0; k < net->table.n_tensor; k++) {
@@ -88,12 +93,13 @@ static const struct lca_tool tool = {
     .summary = "look at the description of a network",
     .usage = "[OPTION]... NAME|FILE",
     .about =
-        "Reads the description of a network and prints its number of parameters, or what the options ask "
-        "for. NAME is a built-in network; an argument with a slash or the ending .json is a file.\n\n"
-        "A description is {\"name\", \"input\": [height, width, channels], \"classes\", \"layers\": [...]}; "
-        "each layer has a type, may have a name, and has the keys of its type: dense units; conv channels, "
-        "kernel, stride, pad; maxpool and avgpool size, stride; gap; batchnorm eps; relu; dropout rate; "
-        "flatten; residual layers, shortcut.",
+        "Reads the description of a network and prints its number of parameters, or what the "
+        "options ask for. NAME is a built-in network; an argument with a slash or the ending .json "
+        "is a file.\n\n"
+        "A description is {\"name\", \"input\": [height, width, channels], \"classes\", "
+        "\"layers\": [...]}; each layer has a type, may have a name, and has the keys of its type: "
+        "dense units; conv channels, kernel, stride, pad; maxpool and avgpool size, stride; gap; "
+        "batchnorm eps; relu; dropout rate; flatten; residual layers, shortcut.",
     .examples =
         "  lca-net mnist-fc              # 84060\n"
         "  lca-net --table cifar-resnet20\n"

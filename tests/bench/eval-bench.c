@@ -1,6 +1,8 @@
 /* eval-bench.c: time per example of loss and gradient of one process.
  *     eval-bench NET EXAMPLES UNIT digits|dense|FILE.gz [by-class] [SLICE] [DEVICE]
- * FILE.gz: MNIST images (its labels are made up). */
+ * FILE.gz: MNIST images (labels are made up). Build, after `make programs`:
+ *     gcc -std=c11 -D_GNU_SOURCE -O2 -Isrc -I. -o /tmp/eval-bench tests/bench/eval-bench.c \
+ *         .build/cpu/liblca.a $(pkg-config --libs openblas jansson zlib libcrypto libisal) -lm */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +20,10 @@ static void fill(uint8_t *image, size_t n, const char *kind)
         for (size_t i = 0; i < n; i += 4) {
             uint32_t w[4];
             lca_rng_words(&rng, i, 0, w);
-            for (size_t k = 0; k < 4 && i + k < n; k++)
-                image[i + k] = !strcmp(kind, "dense") || w[k] % 100 < 19 ? (uint8_t)(1 + w[k] / 256 % 255) : 0;
+            for (size_t k = 0; k < 4 && i + k < n; k++) {
+                bool ink = !strcmp(kind, "dense") || w[k] % 100 < 19;
+                image[i + k] = ink ? (uint8_t)(1 + w[k] / 256 % 255) : 0;
+            }
         }
         return;
     }
@@ -35,7 +39,9 @@ int main(int argc, char **argv)
     struct lca_err err = {0};
     struct lca_net net;
     if (argc < 5 || lca_net_load(&net, argv[1], &err) < 0) {
-        fprintf(stderr, "eval-bench NET EXAMPLES UNIT digits|dense|FILE.gz [by-class|-] [SLICE] [DEVICE]: %s\n",
+        fprintf(stderr,
+                "eval-bench NET EXAMPLES UNIT digits|dense|FILE.gz [by-class|-] [SLICE] [DEVICE]: "
+                "%s\n",
                 err.text);
         return 2;
     }
@@ -61,8 +67,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    printf("{\"net\": \"%s\", \"input\": \"%s\", \"num\": \"%s\", \"by_class\": %s, \"us_per_example\": %.3f, "
-           "\"gflops\": %.1f}\n", net.name, argv[4], lca_eval_num(e), by_class ? "true" : "false", 1e6 * s,
+    printf("{\"net\": \"%s\", \"input\": \"%s\", \"num\": \"%s\", \"by_class\": %s, "
+           "\"us_per_example\": %.3f, \"gflops\": %.1f}\n", net.name, argv[4], lca_eval_num(e),
+           by_class ? "true" : "false",
+               1e6 * s,
            3e-9 * (double)net.flops / s);
     lca_eval_free(e);
     lca_net_clear(&net);

@@ -45,12 +45,15 @@ static const char *const devices[] = {"cpu", "cpu:avx512", "cpu:avx2", "cpu:vec4
 
 /* Sizes that fill tiles, leave some over, and use OpenBLAS (the last). */
 static const struct { uint32_t n, in, out; bool bytes; } dense_cases[] = {
-    {1, 1, 1, false}, {5, 7, 3, false}, {64, 100, 50, false}, {33, 50, 10, false}, {9, 13, 130, false},
-    {3, 17, 112, false}, {40, 700, 200, false}, {1, 1, 1, true}, {6, 10, 5, true}, {37, 784, 100, true},
+    {1, 1, 1, false}, {5, 7, 3, false}, {64, 100, 50, false}, {33, 50, 10, false}, {9, 13, 130,
+                                                                                    false},
+    {3, 17, 112, false}, {40, 700, 200, false}, {1, 1, 1, true}, {6, 10, 5, true}, {37, 784, 100,
+                                                                                    true},
     {4, 19, 115, true}, {64, 25, 16, true},
 };
 
-static void dense_is_the_reference(const struct lca_backend *b, const char *name, unsigned k, bool relu, bool adds)
+static void dense_is_the_reference(const struct lca_backend *b, const char *name, unsigned k,
+                                   bool relu, bool adds)
 {
     struct lca_err err = {0};
     const uint32_t n = dense_cases[k].n, in = dense_cases[k].in, out = dense_cases[k].out;
@@ -59,7 +62,8 @@ static void dense_is_the_reference(const struct lca_backend *b, const char *name
     if (!d)
         return;     /* not this machine's */
     size_t ld_in = lca_ld(in), ld = lca_ld(out);
-    float *w = randoms((size_t)in * out, 1, 0.3f), *bias = randoms(out, 2, 1), *some = randoms((size_t)n * in, 3, 1);
+    float *w = randoms((size_t)in * out, 1, 0.3f), *bias = randoms(out, 2, 1), *some =
+        randoms((size_t)n * in, 3, 1);
     float *dense_x = lca_alloc((size_t)n * in, 4, &err), *x = lca_alloc(n * ld_in, 4, &err);
     uint8_t *image = lca_alloc((size_t)n * in, 1, &err);
     uint32_t *index = lca_alloc(n, 4, &err);
@@ -74,7 +78,8 @@ static void dense_is_the_reference(const struct lca_backend *b, const char *name
         }
     }
     float *dy0 = randoms((size_t)n * out, 4, 1);
-    float *y = lca_alloc(n * ld, 4, &err), *dy = lca_alloc(n * ld, 4, &err), *dx = lca_alloc(n * ld_in, 4, &err);
+    float *y = lca_alloc(n * ld, 4, &err), *dy = lca_alloc(n * ld, 4, &err), *dx =
+        lca_alloc(n * ld_in, 4, &err);
     float *dw = lca_alloc((size_t)in * out, 4, &err), *db = lca_alloc(out, 4, &err);
     for (uint32_t e = 0; e < n; e++)
         memcpy(dy + e * ld, dy0 + e * (size_t)out, out * sizeof *dy);
@@ -87,8 +92,10 @@ static void dense_is_the_reference(const struct lca_backend *b, const char *name
     struct lca_geometry g = {.type = LCA_DENSE, .in = {1, 1, in}, .out = {1, 1, out}};
     struct lca_rows rows = {.images = image, .index = index, .pixels = in};
     const struct lca_layer_ops *ops = b->layer[LCA_DENSE];
-    struct lca_call c = {.g = &g, .n_max = n, .x = bytes ? NULL : x, .rows = bytes ? &rows : NULL, .y = y,
-                         .relu = relu, .dy = dy, .dx = bytes ? NULL : dx, .dx_adds = adds, .kernel = w,
+    struct lca_call c = {.g = &g, .n_max = n, .x = bytes ? NULL : x, .rows = bytes ? &rows : NULL,
+                         .y = y,
+                         .relu = relu, .dy = dy, .dx = bytes ? NULL : dx, .dx_adds = adds,
+                             .kernel = w,
                          .bias = bias, .dkernel = dw, .dbias = db};
     c.state = b->alloc(d, ops->state(&g, n), &err);
     ops->begin(d, &c);
@@ -124,7 +131,8 @@ static void dense_is_the_reference(const struct lca_backend *b, const char *name
 
     b->release(d, c.state);
     b->close(d);
-    void *all[] = {w, bias, some, dense_x, x, image, index, dy0, y, dy, dx, dw, db, want_dx, want, got, want_dw, want_db};
+    void *all[] = {w, bias, some, dense_x, x, image, index, dy0, y, dy, dx, dw, db, want_dx, want,
+                   got, want_dw, want_db};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -155,7 +163,8 @@ static void loss_is_the_reference(void **state)
         for (size_t k = 0; k < sizeof classes_of / sizeof *classes_of; k++) {
             uint32_t classes = classes_of[k], n = 50;
             size_t ld = lca_ld(classes), size = (size_t)n * classes;
-            float *z0 = randoms(size, 9, 8), *z = lca_alloc(n * ld, 4, &err), *want = lca_alloc(size, 4, &err);
+            float *z0 = randoms(size, 9, 8), *z = lca_alloc(n * ld, 4, &err), *want =
+                lca_alloc(size, 4, &err);
             float *got = lca_alloc(size, 4, &err);
             uint8_t label[50];
             z0[0] = 1000;       /* far apart: no overflow, no NaN */
@@ -182,7 +191,8 @@ static void loss_is_the_reference(void **state)
                 want_hits += most == label[e];
             }
             if (fabs(total - reference) > 1e-6 * reference)
-                fail_msg("%s, %u classes: loss %.9g, reference %.9g", devices[v], classes, total, reference);
+                fail_msg("%s, %u classes: loss %.9g, reference %.9g", devices[v], classes, total,
+                         reference);
             assert_int_equal(count, n);
             assert_int_equal(hits, want_hits);
             drop_padding(z, ld, got, n, classes);

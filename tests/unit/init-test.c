@@ -17,7 +17,8 @@ static float *start(struct lca_net *net, const char *name, uint32_t seed)
 {
     struct lca_err err = {0};
     char path[256];
-    snprintf(path, sizeof path, "%s/pipelines/nets/%s.json", getenv("ROOT") ? getenv("ROOT") : ".", name);
+    snprintf(path, sizeof path, "%s/pipelines/nets/%s.json", getenv("ROOT") ? getenv("ROOT") : ".",
+             name);
     if (lca_net_load(net, path, &err) < 0)
         fail_msg("%s", err.text);
     float *theta = lca_alloc(net->P, sizeof *theta, &err);
@@ -49,7 +50,8 @@ static void kernels_have_variance_two_over_fan_in(void **state)
             }
             double n = (double)t->len, variance = square / n, want = 2 / fan_in;
             /* four standard errors; a cut normal has less kurtosis than a normal */
-            if (fabs(sum / n) > 4 * sqrt(want / n) || fabs(variance - want) > 4 * want * sqrt(2 / n))
+            if (fabs(sum / n) > 4 * sqrt(want / n) ||
+                fabs(variance - want) > 4 * want * sqrt(2 / n))
                 fail_msg("%s: mean %g, variance %g, wanted %g", t->name, sum / n, variance, want);
             assert_true(most <= limit * (1 + 1e-6));
             if (n > 5000)

@@ -16,7 +16,8 @@ static void load(struct lca_net *net, const char *name)
 {
     struct lca_err err = {0};
     char path[256];
-    snprintf(path, sizeof path, "%s/pipelines/nets/%s.json", getenv("ROOT") ? getenv("ROOT") : ".", name);
+    snprintf(path, sizeof path, "%s/pipelines/nets/%s.json", getenv("ROOT") ? getenv("ROOT") : ".",
+             name);
     if (lca_net_load(net, path, &err) < 0)
         fail_msg("%s", err.text);
 }
@@ -24,7 +25,12 @@ static void load(struct lca_net *net, const char *name)
 static void counts_match_the_paper(void **state)
 {
     (void)state;
-    static const struct { const char *name; uint64_t P; unsigned kernel_layers; double tflop; } want[] = {
+    static const struct {
+        const char *name;
+        uint64_t P;
+        unsigned kernel_layers;
+        double tflop;
+    } want[] = {
         /* cost of a full gradient: 3 x forward x training examples */
         {"mnist-fc", 84060, 3, 0.03},           {"mnist-lenet", 808970, 4, 1.7},
         {"cifar-resnet20", 273066, 22, 12.2},   {"cifar-allcnn", 1371658, 9, 84},
@@ -36,7 +42,8 @@ static void counts_match_the_paper(void **state)
         assert_string_equal(net.name, want[k].name);
         assert_int_equal(net.P, want[k].P);
         assert_int_equal(net.table.n_layer, want[k].kernel_layers);
-        double n = strncmp(net.name, "mnist", 5) ? 50000 : 55000, tflop = 3e-12 * n * (double)net.flops;
+        double n = strncmp(net.name, "mnist", 5) ? 50000 : 55000, tflop =
+            3e-12 * n * (double)net.flops;
         if (tflop < 0.9 * want[k].tflop || tflop > 1.1 * want[k].tflop)
             fail_msg("%s: %g TFLOP, not %g", net.name, tflop, want[k].tflop);
         lca_net_clear(&net);
@@ -67,7 +74,8 @@ static void tensors_lie_in_the_agreed_order(void **state)
     assert_int_equal(net.table.layer[a + 1].n, 2);
     for (unsigned l = 0; l < net.table.n_layer; l++) {
         assert_int_equal(lca_table_layer_of(&net.table, net.table.layer[l].off), l);
-        assert_int_equal(lca_table_layer_of(&net.table, net.table.layer[l].off + net.table.layer[l].len - 1), l);
+        assert_int_equal(lca_table_layer_of(&net.table, net.table.layer[l].off
+                                            + net.table.layer[l].len - 1), l);
     }
     const struct lca_tensor *t = &net.table.tensor[0];
     assert_int_equal(t->n_shape, 4);
@@ -83,8 +91,10 @@ static void shapes_and_padding(void **state)
     struct lca_err err = {0};
     const char *text =
         "{\"name\":\"x\",\"input\":[32,31,3],\"classes\":2,\"layers\":["
-        "{\"type\":\"conv\",\"channels\":4,\"kernel\":3,\"stride\":2},{\"type\":\"maxpool\",\"size\":3,\"stride\":2},"
-        "{\"type\":\"conv\",\"channels\":5,\"kernel\":5,\"pad\":\"valid\"},{\"type\":\"dense\",\"units\":2}]}";
+        "{\"type\":\"conv\",\"channels\":4,\"kernel\":3,\"stride\":2},"
+        "{\"type\":\"maxpool\",\"size\":3,\"stride\":2},"
+        "{\"type\":\"conv\",\"channels\":5,\"kernel\":5,\"pad\":\"valid\"},"
+        "{\"type\":\"dense\",\"units\":2}]}";
     if (lca_net_parse(&net, text, strlen(text), &err) < 0)
         fail_msg("%s", err.text);
     const struct lca_geometry *g = &net.layer[0].g;
@@ -143,7 +153,8 @@ static void table_travels_as_json(void **state)
     assert_int_equal(lca_table_parse(&t, list, net.P, &err), -1);
     assert_non_null(strstr(err.text, "sigma"));
     json_object_set_new(json_array_get(list, 0), "sh",
-                        json_pack("[I,I,I,I]", (json_int_t)65536, (json_int_t)65536, (json_int_t)65536,
+                        json_pack("[I,I,I,I]", (json_int_t)65536, (json_int_t)65536,
+                                  (json_int_t)65536,
                                   (json_int_t)65536));
     assert_int_equal(lca_table_parse(&t, list, net.P, &err), -1);
     assert_non_null(strstr(err.text, "too large"));
@@ -164,21 +175,27 @@ static void wrong_descriptions_say_what(void **state)
         {"{\"name\":\"x\",\"name\":\"y\"}", "duplicate"},
         {"{\"name\":\"\",\"input\":[8,8,3],\"classes\":10,\"layers\":[" DENSE "]}", "name must be"},
         {"{\"name\":\"x\",\"input\":[8,8],\"classes\":10,\"layers\":[" DENSE "]}", "input must be"},
-        {"{\"name\":\"x\",\"input\":[8,8,0],\"classes\":10,\"layers\":[" DENSE "]}", "input must be"},
-        {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":1,\"layers\":[" DENSE "]}", "classes must be"},
-        {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":[]}", "layers must be a list"},
-        {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"depth\":3,\"layers\":[" DENSE "]}", "no key 'depth'"},
+        {"{\"name\":\"x\",\"input\":[8,8,0],\"classes\":10,\"layers\":[" DENSE "]}",
+         "input must be"},
+        {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":1,\"layers\":[" DENSE "]}",
+         "classes must be"},
+        {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":[]}",
+         "layers must be a list"},
+        {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"depth\":3,\"layers\":[" DENSE "]}",
+         "no key 'depth'"},
         {NET("{\"units\":10}"), "layer number 1: needs a type"},
         {NET("{\"type\":\"lstm\"}"), "layer number 1: unknown type 'lstm'"},
         {NET("{\"type\":\"dense\"}"), "layer dense1: needs units"},
         {NET("{\"type\":\"dense\",\"units\":0}"), "layer dense1: units must be a whole number"},
         {NET("{\"type\":\"dense\",\"units\":1.5}"), "layer dense1: units must be a whole number"},
-        {NET("{\"type\":\"dense\",\"units\":10,\"unit\":1}"), "layer dense1: a dense layer has no key 'unit'"},
+        {NET("{\"type\":\"dense\",\"units\":10,\"unit\":1}"),
+         "layer dense1: a dense layer has no key 'unit'"},
         {NET("{\"type\":\"dense\",\"units\":9}"), "layer dense1: 9 outputs for 10 classes"},
         {NET("{\"type\":\"dense\",\"name\":\"a/b\",\"units\":10}"), "name must be"},
         {NET("{\"type\":\"relu\",\"name\":\"a\"},{\"type\":\"dense\",\"name\":\"a\",\"units\":10}"),
          "layer a: the name is used twice"},
-        {NET("{\"type\":\"conv\",\"channels\":4,\"kernel\":0}," DENSE), "layer conv1: kernel must be"},
+        {NET("{\"type\":\"conv\",\"channels\":4,\"kernel\":0}," DENSE),
+         "layer conv1: kernel must be"},
         {NET("{\"type\":\"conv\",\"channels\":4,\"kernel\":9,\"pad\":\"valid\"}," DENSE),
          "layer conv1: a window of 9x9 does not fit an input of 8x8"},
         {NET("{\"type\":\"conv\",\"channels\":4,\"kernel\":3,\"pad\":\"full\"}," DENSE),
@@ -186,11 +203,14 @@ static void wrong_descriptions_say_what(void **state)
         {NET("{\"type\":\"batchnorm\"}," DENSE), "layer batchnorm1: a batch norm must come after"},
         {NET("{\"type\":\"dropout\",\"rate\":1}," DENSE), "layer dropout1: rate must be"},
         {NET("{\"type\":\"dropout\"}," DENSE), "layer dropout1: needs rate"},
-        {NET(DENSE ",{\"type\":\"batchnorm\"},{\"type\":\"batchnorm\"}"), "layer dense1 has a batch norm already"},
+        {NET(DENSE ",{\"type\":\"batchnorm\"},{\"type\":\"batchnorm\"}"),
+         "layer dense1 has a batch norm already"},
         {NET("{\"type\":\"residual\",\"layers\":[]}," DENSE), "layer residual1: needs layers"},
-        {NET("{\"type\":\"residual\",\"name\":\"b\",\"layers\":[{\"type\":\"conv\",\"channels\":4,\"kernel\":3}]},"
+        {NET("{\"type\":\"residual\",\"name\":\"b\",\"layers\":["
+             "{\"type\":\"conv\",\"channels\":4,\"kernel\":3}]},"
              DENSE), "layer b: its layers make 8x8x4 of 8x8x3"},
-        {NET("{\"type\":\"gap\"},{\"type\":\"dense\",\"units\":1000000},{\"type\":\"dense\",\"units\":1048576},"
+        {NET("{\"type\":\"gap\"},{\"type\":\"dense\",\"units\":1000000},"
+             "{\"type\":\"dense\",\"units\":1048576},"
              "{\"type\":\"dense\",\"units\":1048576}," DENSE), "too large"},
         {NET("{\"type\":\"relu\"}"), "192 outputs for 10 classes"},
     };

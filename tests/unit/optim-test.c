@@ -91,7 +91,8 @@ static void frozen_layers_keep_their_bits(void **state)
         start(&o, (enum lca_optim_kind)kind, 0.1, 0.9);
         start(&free_one, (enum lca_optim_kind)kind, 0.1, 0.9);
         assert_int_equal(lca_optim_freeze(&o, "a@2", &err), 0);
-        float theta[5] = {1, 2, 3, 4, 5}, other[5] = {1, 2, 3, 4, 5}, g[5] = {1, 1, 1, 1, 1}, kept[2];
+        float theta[5] = {1, 2, 3, 4, 5}, other[5] = {1, 2, 3, 4, 5}, g[5] = {1, 1, 1, 1, 1},
+            kept[2];
         for (int t = 0; t < 5; t++) {
             if (t == 2)
                 memcpy(kept, theta, sizeof kept);
@@ -123,7 +124,8 @@ static void layers_have_rates_of_their_own(void **state)
         lca_optim_step(&o, theta, g);
     is(theta[0], -(0.1 + 0.05 * 1.9 + 0.2 * 2.71));
     is(theta[2], -(0.01 + 0.005 + 0.02));   /* the schedule in ratio, no momentum */
-    assert_true(lca_optim_lr(&o, 0) == 0.1 && lca_optim_lr(&o, 1) == 0.05 && lca_optim_lr(&o, 9) == 0.2);
+    assert_true(lca_optim_lr(&o, 0) == 0.1 && lca_optim_lr(&o, 1) == 0.05 && lca_optim_lr(&o, 9) ==
+                0.2);
     lca_optim_clear(&o);
 }
 

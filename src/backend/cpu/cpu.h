@@ -22,20 +22,22 @@ struct lca_cpu_kernels {
     const char *isa;
     bool (*usable)(void);
 
-    /* y = x w + bias, then ReLU if wanted. y [n][ld], w [k][ld], bias [ld]. */
+    /* y = x w + bias, then ReLU if wanted. y [n][ld], w [k][ld], bias [ld]; out
+     * columns of them, the rest padding. */
     void (*forward)(const float *x, size_t ldx, uint32_t n, uint32_t k, const float *w, size_t ld,
-                    const float *bias, float *y, bool relu);
+                    uint32_t out, const float *bias, float *y, bool relu);
     /* dw += x^T dy. dw [k up to a multiple of 4][ld], dy [n][ld]. */
     void (*gradient)(const float *x, size_t ldx, uint32_t n, uint32_t k, const float *dy, size_t ld,
-                     float *dw);
+                     uint32_t out, float *dw);
 
     /* The same with x = bytes / 255. Products with a zero byte are left out four
      * examples, or four neighbouring bytes, at a time: adding them changes no bit
      * of a finite sum. */
-    void (*forward_bytes)(const struct lca_rows *rows, uint32_t n, struct lca_places *s, const float *w,
-                          size_t ld, const float *bias, float *y, bool relu);
+    void (*forward_bytes)(const struct lca_rows *rows, uint32_t n, struct lca_places *s,
+                          const float *w,
+                          size_t ld, uint32_t out, const float *bias, float *y, bool relu);
     void (*gradient_bytes)(const struct lca_rows *rows, uint32_t n, struct lca_places *s,
-                           const float *dy, size_t ld, float *dw);
+                           const float *dy, size_t ld, uint32_t out, float *dw);
 
     /* sum[ld] += column sums of dy; before that dy = 0 where y <= 0, if y is given. */
     void (*bias_gradient)(float *dy, const float *y, uint32_t n, size_t ld, float *sum);

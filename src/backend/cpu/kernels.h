@@ -1,13 +1,14 @@
 /* kernels.h: the kernels of the CPU device, in GCC's vector extension. Included by
  * one file per instruction set, which defines
- *     LANES    floats in a vector
+ *     LANES    floats in a vector: 16, 8 or 4
  *     COLUMNS  vectors in a register tile: 4 x COLUMNS sums stay in registers
  *     ISA      name; USABLE: expression that is true where it runs
  *     KERNELS  name of the table
  *
- * A tile is four rows (examples, or inputs) by COLUMNS vectors of outputs. Sums
- * run over the inner index in order, in one chain per element, so that results do
- * not depend on how examples are grouped. */
+ * A tile is four rows (examples, or inputs) by up to COLUMNS vectors of outputs,
+ * the last of 16 lanes perhaps half a one (100 outputs are 6.5 vectors, not 7).
+ * Sums run over the inner index in order, in one chain per element, so that
+ * results do not depend on how examples are grouped. */
 #include <math.h>
 #include <string.h>
 
@@ -38,102 +39,168 @@ INLINE vec relu_of(vec x)
     return (vec)((ivec)x & (x > 0));
 }
 
-/* sum[i][v] += x[i] * row[v], the heart of all */
-#define ACCUMULATE(sum, x, row, cols)                        \
-    _Pragma("GCC unroll 8")                                  \
-    for (int v_ = 0; v_ < (cols); v_++) {                    \
-        vec b_ = get((row) + v_ * LANES);                    \
-        _Pragma("GCC unroll 4")                              \
-        for (int i_ = 0; i_ < 4; i_++)                       \
-            (sum)[i_][v_] += (x)[i_] * b_;                   \
-    }
-#define EACH_SUM(cols, statement)                            \
-    _Pragma("GCC unroll 4")                                  \
-    for (int i = 0; i < 4; i++) {                            \
-        _Pragma("GCC unroll 8")                              \
-        for (int v = 0; v < (cols); v++)                     \
-            statement;                                       \
-    }
-/* Calls tile with each number of columns that n vectors split into. */
-#define TILES(ld, tile)                                                          \
-    for (size_t col = 0; col < (ld);) {                                          \
-        size_t left = ((ld) - col) / LANES;                                      \
-        switch (left < COLUMNS ? left : COLUMNS) {                               \
-        case 1: tile(1); break;                                                  \
-        case 2: tile(2); break;                                                  \
-        MORE_TILES(tile)                                                         \
-        }                                                                        \
-        col += (left < COLUMNS ? left : COLUMNS) * LANES;                        \
-    }
-#if COLUMNS == 7
-#define MORE_TILES(tile) case 3: tile(3); break; case 4: tile(4); break; case 5: tile(5); break; \
-        case 6: tile(6); break; case 7: tile(7); break;
-#elif COLUMNS == 3
-#define MORE_TILES(tile) case 3: tile(3); break;
+#if LANES == 16
+typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t ihalf __attribute__((vector_size(32), aligned(4), may_alias));
+INLINE half low_of(vec x)
+{
+    return __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7);
+}
 #else
-#define MORE_TILES(tile)
+typedef vec half;       /* there, but never used */
+typedef ivec ihalf;
+INLINE half low_of(vec x)
+{
+    return x;
+}
 #endif
 
-INLINE void finish(const int cols, vec sum[4][8], float *y, size_t ld, uint32_t rows, bool relu)
+/* The sums of a tile: cols whole vectors and, if tail, a half one. All indices are
+ * constants once inlined and unrolled, so that it lives in registers. */
+struct tile {
+    vec sum[4][COLUMNS];
+    half tail[4];
+};
+
+#define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+
+INLINE void load_tile(const int cols, const bool tail, struct tile *t, const float *p, size_t ld)
 {
-    if (relu)
-        EACH_SUM(cols, sum[i][v] = relu_of(sum[i][v]))
-    if (rows == 4) {
-        EACH_SUM(cols, put(y + (size_t)i * ld + v * LANES, sum[i][v]))
-    } else {
-        for (uint32_t i = 0; i < rows; i++)
-            for (int v = 0; v < cols; v++)
-                put(y + i * ld + v * LANES, sum[i][v]);
+    EACH(i, 4) {
+        EACH(v, cols)
+            t->sum[i][v] = get(p + (size_t)i * ld + v * LANES);
+        if (tail)
+            t->tail[i] = *(const half *)(p + (size_t)i * ld + cols * LANES);
     }
+}
+
+INLINE void store_row(const int cols, const bool tail, const struct tile *t, int i, float *p)
+{
+    EACH(v, cols)
+        put(p + v * LANES, t->sum[i][v]);
+    if (tail)
+        *(half *)(p + cols * LANES) = t->tail[i];
+}
+
+/* sum[i][v] += x[i] * row[v], the heart of all */
+INLINE void accumulate(const int cols, const bool tail, struct tile *t, const vec x[4],
+                       const float *row)
+{
+    EACH(v, cols) {
+        vec b = get(row + v * LANES);
+        EACH(i, 4)
+            t->sum[i][v] += x[i] * b;
+    }
+    if (tail) {
+        half b = *(const half *)(row + cols * LANES);
+        EACH(i, 4)
+            t->tail[i] += low_of(x[i]) * b;
+    }
+}
+
+INLINE void finish(const int cols, const bool tail, struct tile *t, float *y, size_t ld,
+                   uint32_t rows,
+                   bool relu)
+{
+    if (relu) {
+        EACH(i, 4) {
+            EACH(v, cols)
+                t->sum[i][v] = relu_of(t->sum[i][v]);
+            if (tail)
+                t->tail[i] = (half)((ihalf)t->tail[i] & (t->tail[i] > 0));
+        }
+    }
+    EACH(i, 4)
+        if ((uint32_t)i < rows)
+            store_row(cols, tail, t, i, y + (size_t)i * ld);
+}
+
+/* Calls tile(cols, tail) for the tiles that out columns split into, from column
+ * `col` each. Lanes beyond out fall on padding. */
+#define CASE(tile, cols, tail) case 2 * (cols) + (tail): tile(cols, tail); break;
+#if LANES == 16
+#define HALF_CASES(tile)                                                               \
+    CASE(tile, 0, 1) CASE(tile, 1, 1) CASE(tile, 2, 1) CASE(tile, 3, 1)                \
+    CASE(tile, 4, 1) CASE(tile, 5, 1) CASE(tile, 6, 1)
+#else
+#define HALF_CASES(tile)
+#endif
+#if COLUMNS == 7
+#define MORE_CASES(tile)                                                               \
+    CASE(tile, 3, 0) CASE(tile, 4, 0) CASE(tile, 5, 0) CASE(tile, 6, 0) CASE(tile, 7, 0)
+#elif COLUMNS == 3
+#define MORE_CASES(tile) CASE(tile, 3, 0)
+#else
+#define MORE_CASES(tile)
+#endif
+#define TILES(out, tile)                                                               \
+    for (size_t col = 0, halves; col < (out); col += halves * LANES / 2) {             \
+        halves = tile_halves((out) - col);                                             \
+        switch (halves) {                                                              \
+        CASE(tile, 1, 0)                                                               \
+        CASE(tile, 2, 0)                                                               \
+        HALF_CASES(tile)                                                               \
+        MORE_CASES(tile)                                                               \
+        }                                                                              \
+    }
+
+/* Width of the next tile in half vectors, of `left` columns. */
+INLINE size_t tile_halves(size_t left)
+{
+    size_t halves = LANES == 16 ? (left + 7) / 8 : (left + LANES - 1) / LANES * 2;
+    return halves < 2 * COLUMNS ? halves : 2 * COLUMNS;
 }
 
 /* Four rows x[0..3] of k floats; rows beyond the last one repeat it. */
-INLINE void forward_tile(const int cols, const float *const x[4], uint32_t k, const float *w, size_t ld,
+INLINE void forward_tile(const int cols, const bool tail, const float *const x[4], uint32_t k,
+                         const float *w, size_t ld,
                          const float *bias, float *y, uint32_t rows, bool relu)
 {
-    vec sum[4][8];
-    EACH_SUM(cols, sum[i][v] = get(bias + v * LANES))
+    struct tile sum;
+    load_tile(cols, tail, &sum, bias, 0);
     const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
     for (uint32_t t = 0; t < k; t++, w += ld) {
         vec a[4] = {splat(x0[t]), splat(x1[t]), splat(x2[t]), splat(x3[t])};
-        ACCUMULATE(sum, a, w, cols)
+        accumulate(cols, tail, &sum, a, w);
     }
-    finish(cols, sum, y, ld, rows, relu);
+    finish(cols, tail, &sum, y, ld, rows, relu);
 }
 
 static void forward(const float *x, size_t ldx, uint32_t n, uint32_t k, const float *w, size_t ld,
-                    const float *bias, float *y, bool relu)
+                    uint32_t out, const float *bias, float *y, bool relu)
 {
-#define TILE(c) forward_tile(c, row, k, w + col, ld, bias + col, y + e * ld + col, left_rows, relu)
+#define TILE(c, tail) forward_tile(c, tail, row, k, w + col, ld, bias + col, y + e * ld + col, \
+                                   left_rows, relu)
     for (uint32_t e = 0; e < n; e += 4) {
         uint32_t left_rows = n - e < 4 ? n - e : 4;
         const float *row[4];
         for (uint32_t i = 0; i < 4; i++)
             row[i] = x + (e + (i < left_rows ? i : left_rows - 1)) * ldx;
-        TILES(ld, TILE)
+        TILES(out, TILE)
     }
 #undef TILE
 }
 
 /* Inputs k .. k+3 of all examples. x must be readable up to a multiple of 4. */
-INLINE void gradient_tile(const int cols, const float *x, size_t ldx, uint32_t n, const float *dy,
+INLINE void gradient_tile(const int cols, const bool tail, const float *x, size_t ldx, uint32_t n,
+                          const float *dy,
                           size_t ld, float *dw)
 {
-    vec sum[4][8];
-    EACH_SUM(cols, sum[i][v] = get(dw + (size_t)i * ld + v * LANES))
+    struct tile sum;
+    load_tile(cols, tail, &sum, dw, ld);
     for (uint32_t e = 0; e < n; e++, x += ldx, dy += ld) {
         vec a[4] = {splat(x[0]), splat(x[1]), splat(x[2]), splat(x[3])};
-        ACCUMULATE(sum, a, dy, cols)
+        accumulate(cols, tail, &sum, a, dy);
     }
-    EACH_SUM(cols, put(dw + (size_t)i * ld + v * LANES, sum[i][v]))
+    finish(cols, tail, &sum, dw, ld, 4, false);
 }
 
 static void gradient(const float *x, size_t ldx, uint32_t n, uint32_t k, const float *dy, size_t ld,
-                     float *dw)
+                     uint32_t out, float *dw)
 {
-#define TILE(c) gradient_tile(c, x + t, ldx, n, dy + col, ld, dw + t * ld + col)
+#define TILE(c, tail) gradient_tile(c, tail, x + t, ldx, n, dy + col, ld, dw + t * ld + col)
     for (uint32_t t = 0; t < k; t += 4)
-        TILES(ld, TILE)
+        TILES(out, TILE)
 #undef TILE
 }
 
@@ -160,52 +227,57 @@ static uint32_t union_places(const uint8_t *const r[4], size_t pixels, uint32_t 
     return n;
 }
 
-INLINE void forward_bytes_tile(const int cols, const uint8_t *const r[4], const uint32_t *at, uint32_t n_at,
+INLINE void forward_bytes_tile(const int cols, const bool tail, const uint8_t *const r[4],
+                               const uint32_t *at, uint32_t n_at,
                                const float *scale, const float *w, size_t ld, const float *bias,
                                float *y, uint32_t rows, bool relu)
 {
-    vec sum[4][8];
-    EACH_SUM(cols, sum[i][v] = get(bias + v * LANES))
+    struct tile sum;
+    load_tile(cols, tail, &sum, bias, 0);
     const uint8_t *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
     for (uint32_t t = 0; t < n_at; t++) {
         size_t k = at[t];
-        vec a[4] = {splat(scale[r0[k]]), splat(scale[r1[k]]), splat(scale[r2[k]]), splat(scale[r3[k]])};
+        vec a[4] = {splat(scale[r0[k]]), splat(scale[r1[k]]), splat(scale[r2[k]]),
+                    splat(scale[r3[k]])};
         const float *row = w + k * ld;
-        ACCUMULATE(sum, a, row, cols)
+        accumulate(cols, tail, &sum, a, row);
     }
-    finish(cols, sum, y, ld, rows, relu);
+    finish(cols, tail, &sum, y, ld, rows, relu);
 }
 
-static void forward_bytes(const struct lca_rows *rows, uint32_t n, struct lca_places *s, const float *w,
-                          size_t ld, const float *bias, float *y, bool relu)
+static void forward_bytes(const struct lca_rows *rows, uint32_t n, struct lca_places *s,
+                          const float *w,
+                          size_t ld, uint32_t out, const float *bias, float *y, bool relu)
 {
     const float *scale = lca_cpu_scale();
-#define TILE(c) forward_bytes_tile(c, r, s->at, n_at, scale, w + col, ld, bias + col, \
+#define TILE(c, tail) forward_bytes_tile(c, tail, r, s->at, n_at, scale, w + col, ld, bias + col, \
                                    y + e * ld + col, left_rows, relu)
     for (uint32_t e = 0; e < n; e += 4) {
         uint32_t left_rows = n - e < 4 ? n - e : 4;
         const uint8_t *r[4];
         for (uint32_t i = 0; i < 4; i++)
-            r[i] = rows->images + rows->index[e + (i < left_rows ? i : left_rows - 1)] * rows->pixels;
+            r[i] = rows->images + rows->index[e + (i < left_rows ? i
+                                                   : left_rows - 1)] * rows->pixels;
         uint32_t n_at = union_places(r, rows->pixels, s->at);
-        TILES(ld, TILE)
+        TILES(out, TILE)
     }
 #undef TILE
 }
 
-INLINE void gradient_bytes_tile(const int cols, const struct lca_places *s, uint32_t n_at,
+INLINE void gradient_bytes_tile(const int cols, const bool tail, const struct lca_places *s,
+                                uint32_t n_at,
                                 const float *scale, const float *dy, size_t ld, float *dw)
 {
-    vec sum[4][8];
-    EACH_SUM(cols, sum[i][v] = get(dw + (size_t)i * ld + v * LANES))
+    struct tile sum;
+    load_tile(cols, tail, &sum, dw, ld);
     for (uint32_t t = 0; t < n_at; t++) {
         uint32_t q = s->four[t];
         vec a[4] = {splat(scale[q & 255]), splat(scale[q >> 8 & 255]), splat(scale[q >> 16 & 255]),
                     splat(scale[q >> 24])};
         const float *row = dy + s->at[t] * ld;
-        ACCUMULATE(sum, a, row, cols)
+        accumulate(cols, tail, &sum, a, row);
     }
-    EACH_SUM(cols, put(dw + (size_t)i * ld + v * LANES, sum[i][v]))
+    finish(cols, tail, &sum, dw, ld, 4, false);
 }
 
 /* Four bytes, the first in the lowest 8 bits; bytes beyond the row are 0. */
@@ -225,19 +297,20 @@ INLINE uint32_t four_bytes(const uint8_t *p, size_t left)
 }
 
 static void gradient_bytes(const struct lca_rows *rows, uint32_t n, struct lca_places *s,
-                           const float *dy, size_t ld, float *dw)
+                           const float *dy, size_t ld, uint32_t out, float *dw)
 {
     const float *scale = lca_cpu_scale();
-#define TILE(c) gradient_bytes_tile(c, s, n_at, scale, dy + col, ld, dw + k * ld + col)
+#define TILE(c, tail) gradient_bytes_tile(c, tail, s, n_at, scale, dy + col, ld, dw + k * ld + col)
     for (size_t k = 0; k < rows->pixels; k += 4) {
         uint32_t n_at = 0;
         for (uint32_t e = 0; e < n; e++) {
-            uint32_t q = four_bytes(rows->images + rows->index[e] * rows->pixels + k, rows->pixels - k);
+            uint32_t q = four_bytes(rows->images + rows->index[e] * rows->pixels + k,
+                                    rows->pixels - k);
             s->at[n_at] = e;      /* kept if q is not 0, without a branch */
             s->four[n_at] = q;
             n_at += q != 0;
         }
-        TILES(ld, TILE)
+        TILES(out, TILE)
     }
 #undef TILE
 }
@@ -286,9 +359,9 @@ INLINE float sum_of(vec x)
 {
     float s[LANES];
     put(s, x);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int k = 0; k < half; k++)
-            s[k] += s[k + half];
+    for (int step = LANES / 2; step; step /= 2)
+        for (int k = 0; k < step; k++)
+            s[k] += s[k + step];
     return s[0];
 }
 
@@ -296,9 +369,9 @@ INLINE float max_of(vec x)
 {
     float s[LANES];
     put(s, x);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int k = 0; k < half; k++)
-            s[k] = s[k] > s[k + half] ? s[k] : s[k + half];
+    for (int step = LANES / 2; step; step /= 2)
+        for (int k = 0; k < step; k++)
+            s[k] = s[k] > s[k + step] ? s[k] : s[k + step];
     return s[0];
 }
 

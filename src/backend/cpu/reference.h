@@ -1,7 +1,8 @@
 /* reference.h: the text of each operation, for one type. Included by reference.c
  * once per `real`; NAME(x) makes the public name. */
 
-void NAME(dense)(const real *x, const real *w, const real *b, real *y, size_t n, size_t in, size_t out)
+void NAME(dense)(const real *x, const real *w, const real *b, real *y, size_t n, size_t in,
+                 size_t out)
 {
     for (size_t e = 0; e < n; e++)
         for (size_t o = 0; o < out; o++) {
@@ -12,7 +13,8 @@ void NAME(dense)(const real *x, const real *w, const real *b, real *y, size_t n,
         }
 }
 
-void NAME(dense_gradient)(const real *x, const real *w, const real *dy, real *dw, real *db, real *dx,
+void NAME(dense_gradient)(const real *x, const real *w, const real *dy, real *dw, real *db,
+                          real *dx,
                           size_t n, size_t in, size_t out)
 {
     for (size_t e = 0; e < n; e++)
