@@ -8,6 +8,7 @@ PATH=${LCA_BIN:-$ROOT/bin}:$PATH
 DATA=${LCA_DATA:-$ROOT/../shared/data}
 PYTHON=/usr/bin/python3
 export PATH PYTHON
+export LCA_NETS="$ROOT/pipelines/nets"
 
 bats_require_minimum_version 1.5.0     # run -N, run !
 load /usr/lib/bats/bats-support/load

@@ -1,0 +1,130 @@
+/* backend.h: layers as a device computes them, behind one table of operations.
+ *
+ * A device is one stream of work: one CPU thread, or one GPU. Buffers are device
+ * memory (lca_backend.alloc); on the CPU that is ordinary memory. Activations are
+ * [n][lca_ld(size)] floats, channels last, rows padded to 64 bytes; the padding
+ * is zero. Parameters and gradients lie as in the parameter vector, unpadded.
+ *
+ * For each layer an evaluator calls begin once per parameter vector (a device may
+ * pack weights), forward and backward for each slice of examples, and end once
+ * per gradient wanted (a device may keep its sums in a layout of its own). A type
+ * of layer whose row is NULL cannot be computed by that device.
+ *
+ * flatten is no operation: it changes no byte. Dropout is only called in training.
+ * backward reads y only where relu is set.
+ *
+ * Letters: n examples, x input, y output, d* gradients of the summed loss. */
+#ifndef LCA_BACKEND_BACKEND_H
+#define LCA_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+
+enum lca_layer_type {
+    LCA_DENSE, LCA_CONV, LCA_MAXPOOL, LCA_AVGPOOL, LCA_GAP, LCA_BATCHNORM, LCA_RELU,
+    LCA_DROPOUT, LCA_FLATTEN, LCA_ADD,
+    LCA_LAYER_TYPES
+};
+extern const char *const lca_layer_type_name[LCA_LAYER_TYPES];    /* as in a description */
+
+struct lca_shape {
+    uint32_t h, w, c;
+};
+
+static inline size_t lca_shape_size(struct lca_shape s)
+{
+    return (size_t)s.h * s.w * s.c;
+}
+
+/* Floats from one example's row to the next. */
+static inline size_t lca_ld(size_t size)
+{
+    return (size + 15) / 16 * 16;
+}
+
+struct lca_geometry {
+    enum lca_layer_type type;
+    struct lca_shape in, out;
+    uint32_t kernel, stride;            /* conv, pools: square windows */
+    uint32_t pad_top, pad_left;         /* conv */
+    double eps;                         /* batchnorm */
+    double rate;                        /* dropout */
+};
+
+/* Examples: rows index[0..n-1] of the images that the device holds. */
+struct lca_rows {
+    const uint8_t *images;              /* device, [N][pixels] */
+    const uint32_t *index;              /* device, [n] */
+    const uint8_t *label;               /* device, [n], of these n examples */
+    size_t pixels;
+};
+
+/* One layer at work on n examples. begin and end see the parameters and state
+ * only; forward reads x (or rows) and writes y; backward may overwrite dy. */
+struct lca_call {
+    const struct lca_geometry *g;
+    uint32_t n, n_max;                  /* examples now, and at most: what state was asked for */
+    const struct lca_rows *rows;        /* the input as bytes, scaled by 1/255: first layer
+                                           whose operations say `bytes`; then x is NULL */
+    const float *x, *x2;                /* x2: second input of add */
+    float *y;
+    bool relu;                          /* y = max(0, layer): the ReLU that follows is part of it */
+    float *dy, *dx, *dx2;               /* dx NULL: not wanted */
+    bool dx_adds, dx2_adds;             /* added to, since another layer has written it */
+    const float *kernel, *bias, *gamma, *beta;
+    float *dkernel, *dbias, *dgamma, *dbeta;    /* end fills them */
+    void *state;                        /* of lca_layer_ops.state bytes, zeroed at first */
+    struct lca_rng rng;                 /* dropout: seed and training step */
+    uint64_t index;                     /* dropout: (layer << 36) + first example x out size */
+};
+
+struct lca_device;                      /* opaque */
+
+struct lca_layer_ops {
+    bool bytes;                         /* takes rows instead of x */
+    bool fuses_relu;
+    size_t (*state)(const struct lca_geometry *g, uint32_t n_max);      /* bytes; NULL: none */
+    void (*begin)(struct lca_device *d, const struct lca_call *c);      /* NULL: nothing to do */
+    void (*forward)(struct lca_device *d, const struct lca_call *c);
+    void (*backward)(struct lca_device *d, const struct lca_call *c);
+    /* Writes the sums of all backward calls since begin or the last end to d*, and
+     * begins new sums. NULL: the layer has no parameters. */
+    void (*end)(struct lca_device *d, const struct lca_call *c);
+};
+
+/* What the loss layer adds to, per class of the label. */
+struct lca_loss {
+    double loss;                        /* nat, summed */
+    uint64_t hits, n;                   /* examples whose first largest logit is their label's */
+};
+
+struct lca_backend {
+    const char *name;                   /* "cpu" */
+    struct lca_device *(*open)(const char *device, struct lca_err *err);
+    void (*close)(struct lca_device *d);
+    /* All that changes bits: device class, library, instruction set. */
+    const char *(*num)(const struct lca_device *d);
+    void *(*alloc)(struct lca_device *d, size_t bytes, struct lca_err *err);    /* zeroed */
+    void (*release)(struct lca_device *d, void *p);
+    int (*put)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
+    int (*get)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
+    bool host_memory;                   /* device memory is ordinary memory: nothing is copied */
+    size_t slice_bytes;                 /* what one slice's activations should take; 0: no limit */
+    const struct lca_layer_ops *layer[LCA_LAYER_TYPES];
+    /* Bytes of rows, scaled by 1/255, as floats [n][lca_ld(pixels)]. */
+    void (*input)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, float *x);
+    /* Softmax cross-entropy of logits z [n][lca_ld(classes)]: adds to sum[label], and
+     * writes dz = softmax - onehot over z where gradient is wanted. */
+    void (*loss)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, uint32_t classes,
+                 float *z, bool gradient, struct lca_loss *sum);
+};
+
+/* "cpu", or "cpu:avx512", "cpu:avx2", "cpu:vec4": held to an instruction set.
+ * LCA_USAGE for anything else. */
+const struct lca_backend *lca_backend_find(const char *device, struct lca_err *err) LCA_MUST_USE;
+
+#endif
