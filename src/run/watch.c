@@ -63,8 +63,11 @@ _Noreturn static void become(const struct state *s, char *const *argv, const cha
               setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0;
     if (null > 2)
         close(null);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGTTOU, SIG_DFL);
+    /* A shell has its background jobs ignore the first two, and a stage that inherits
+     * that could not be interrupted. */
+    static const int normal[] = {SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTTOU};
+    for (size_t k = 0; k < sizeof normal / sizeof *normal; k++)
+        signal(normal[k], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (ok)

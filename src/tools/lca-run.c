@@ -174,7 +174,10 @@ static int open_signals(struct lca_err *err)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    if (signal(SIGHUP, SIG_DFL) == SIG_IGN)     /* under nohup */
+        signal(SIGHUP, SIG_IGN);
+    else
+        sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     signal(SIGPIPE, SIG_IGN);       /* the run goes on without its audience, .. */
     signal(SIGTTOU, SIG_IGN);       /* .. and in the background */
