@@ -1,0 +1,141 @@
+#include "run/guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "run/stages.h"
+#include "run/strays.h"
+
+enum { MAX_GROUPS = LCA_STAGES_MAX + 8 };
+
+/* One record: a group, minus a group, or 0 for the farewell. Smaller than PIPE_BUF, so
+ * that several processes may write. */
+static void tell(const struct lca_guard *g, int32_t what)
+{
+    ssize_t n = write(g->fd, &what, sizeof what);
+    (void)n;            /* a guard that somebody killed is missed only when needed */
+}
+
+void lca_guard_add(const struct lca_guard *g, pid_t group)
+{
+    tell(g, group);
+}
+
+void lca_guard_drop(const struct lca_guard *g, pid_t group)
+{
+    tell(g, -group);
+}
+
+static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
+{
+    (void)s, (void)type, (void)ftw;
+    remove(path);
+    return 0;
+}
+
+void lca_guard_remove(const char *dir, const char *link)
+{
+    char to[PATH_MAX];
+    ssize_t n = readlink(link, to, sizeof to - 1);
+    if (n > 0) {
+        to[n] = 0;
+        if (strcmp(to, dir) == 0)
+            unlink(link);
+    }
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Signals groups and strays; true while any is left. */
+static bool sweep(const pid_t *group, int n, const struct lca_strays *strays, int sig)
+{
+    bool left = false;
+    for (int k = 0; k < n; k++)
+        left |= kill(-group[k], sig) == 0;
+    return (lca_strays(strays, sig) > 0) | left;
+}
+
+static void watch(int fd, const char *mark, const char *dir, const char *link)
+{
+    static pid_t group[MAX_GROUPS];
+    struct lca_strays strays = {.mark = mark};
+    int n = 0;
+    for (;;) {
+        int32_t what;
+        ssize_t got = read(fd, &what, sizeof what);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != sizeof what)
+            break;
+        if (what == 0)
+            return;
+        if (what > 0 && n < MAX_GROUPS)
+            group[n++] = what;
+        for (int k = 0; what < 0 && k < n; k++)
+            if (group[k] == -what)
+                group[k--] = group[--n];
+    }
+    double died = lca_now();
+    for (bool termed = false; lca_now() < died + 5; termed = true) {
+        int sig = !termed ? SIGTERM : lca_now() < died + 2 ? 0 : SIGKILL;
+        if (!sweep(group, n, &strays, sig))
+            break;
+        usleep(20000);
+    }
+    lca_guard_remove(dir, link);
+}
+
+int lca_guard_start(struct lca_guard *g, const char *mark, const char *dir, const char *link,
+                    struct lca_err *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot make a pipe");
+    pid_t pid = fork();
+    if (pid < 0) {
+        close(fds[0]);
+        close(fds[1]);
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot make the guard process");
+    }
+    if (pid == 0) {
+        int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+        for (size_t k = 0; k < sizeof ignored / sizeof *ignored; k++)
+            signal(ignored[k], SIG_IGN);
+        setsid();
+        prctl(PR_SET_NAME, "lca-run-guard");
+        if (chdir("/") < 0)
+            _exit(1);
+        int null = open("/dev/null", O_RDWR);
+        for (int fd = 0; null >= 0 && fd < 3; fd++)
+            dup2(null, fd);
+        /* Not even a pipe of the caller's is kept open. */
+        dup2(fds[0], 3);
+        close_range(4, ~0u, 0);
+        watch(3, mark, dir, link);
+        _exit(0);
+    }
+    close(fds[0]);
+    *g = (struct lca_guard){.pid = pid, .fd = fds[1]};
+    return 0;
+}
+
+void lca_guard_end(struct lca_guard *g)
+{
+    if (g->pid <= 0)
+        return;
+    tell(g, 0);
+    close(g->fd);
+    while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *g = (struct lca_guard){.fd = -1};
+}

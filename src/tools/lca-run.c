@@ -1,0 +1,291 @@
+/* lca-run: starts the stages of a run, watches and stops them, and gathers what they
+ * report. It carries no frames: the stages talk to each other. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/tool.h"
+#include "run/summary.h"
+#include "run/watch.h"
+
+/* Of a socket's path, what is left for the name in the private folder. */
+enum { SOCKET_NAME = 40, MAX_STAGE_FILE = 1 << 20 };
+
+static const char *out_arg, *progress_arg;
+static long iterations;
+static bool quiet;
+static struct lca_list set_keys, run_keys;
+static char **all_args;
+static int n_args;
+
+static const struct lca_opt opts[] = {
+    {"out", 'o', LCA_OPT_STR, &out_arg, "DIR", "Where the results go; made if it is missing. It must not "
+     "hold another run.", 0, 0, true},
+    {"progress", 'p', LCA_OPT_STR, &progress_arg, "EP", "Show how far the run is, with lca-tap at this "
+     "endpoint, such as ipc:lca.", 0, 0, false},
+    {"iterations", 0, LCA_OPT_INT, &iterations, "N", "Training steps of the run: for the time left and for "
+     "seconds_per_step.", 1, 1e15, false},
+    {"quiet", 'q', LCA_OPT_FLAG, &quiet, NULL, "Show no progress.", 0, 0, false},
+    {"set", 0, LCA_OPT_LIST, &set_keys, "KEY=JSON", "A key of summary.json, which a stage's report may "
+     "replace; may be given several times.", 0, 0, true},
+    {"run", 0, LCA_OPT_LIST, &run_keys, "KEY=JSON", "A further key of run.json; may be given several "
+     "times.", 0, 0, true},
+    {0},
+};
+
+struct places {
+    char out[PATH_MAX], run_json[PATH_MAX + 16], summary_json[PATH_MAX + 16], log[PATH_MAX + 16];
+    char link[PATH_MAX + 16];       /* out/ipc, to dir */
+    char dir[sizeof ((struct sockaddr_un *)0)->sun_path];
+    char mark[sizeof ((struct sockaddr_un *)0)->sun_path + 16];
+};
+
+static int read_stages(struct lca_stages *stages, const char *path, struct lca_err *err)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    const char *name = is_stdin ? "stdin" : path;
+    FILE *f = is_stdin ? stdin : fopen(path, "re");
+    if (!f)
+        return lca_fail_errno(err, LCA_USAGE, "cannot read %s", path);
+    char *text = lca_alloc(MAX_STAGE_FILE, 1, err);
+    size_t len = text ? fread(text, 1, MAX_STAGE_FILE, f) : 0;
+    int result = -1;
+    if (text && ferror(f))
+        lca_fail_errno(err, LCA_USAGE, "cannot read %s", name);
+    else if (text && len == MAX_STAGE_FILE)
+        lca_fail(err, LCA_USAGE, "%s: longer than %d bytes: not a stage file", name, MAX_STAGE_FILE - 1);
+    else if (text)
+        result = lca_stages_parse(stages, text, len, name, err);
+    free(text);
+    if (!is_stdin)
+        fclose(f);
+    return result;
+}
+
+static int make_folders(const char *path)
+{
+    char part[PATH_MAX];
+    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    for (char *slash = part + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = 0;
+        if (mkdir(part, 0777) < 0 && errno != EEXIST)
+            return -1;
+        *slash = '/';
+    }
+    return mkdir(part, 0777) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+static int find_places(struct places *p, const char *out, struct lca_err *err)
+{
+    if (!out || !*out)
+        return lca_fail(err, LCA_USAGE, "--out DIR is missing: where do the results go?");
+    if (make_folders(out) < 0 || !realpath(out, p->out))
+        return lca_fail_errno(err, LCA_USAGE, "cannot make the folder %s", out);
+    snprintf(p->run_json, sizeof p->run_json, "%s/run.json", p->out);
+    snprintf(p->summary_json, sizeof p->summary_json, "%s/summary.json", p->out);
+    snprintf(p->log, sizeof p->log, "%s/log", p->out);
+    snprintf(p->link, sizeof p->link, "%s/ipc", p->out);
+    if (access(p->run_json, F_OK) == 0)
+        return lca_fail(err, LCA_USAGE, "%s already holds a run: choose another --out or remove it", p->out);
+    return 0;
+}
+
+/* Sockets do not live under --out, since their paths must fit in 107 bytes. */
+static int make_private(struct places *p, struct lca_err *err)
+{
+    const char *base[] = {getenv("XDG_RUNTIME_DIR"), "/tmp"};
+    for (int k = 0; k < 2; k++) {
+        if (!base[k] || base[k][0] != '/' ||
+            strlen(base[k]) + strlen("/lca-XXXXXX/") + SOCKET_NAME >= sizeof p->dir)
+            continue;
+        snprintf(p->dir, sizeof p->dir, "%s/lca-XXXXXX", base[k]);
+        if (mkdtemp(p->dir)) {
+            snprintf(p->mark, sizeof p->mark, "LCA_DIR=%s", p->dir);
+            return 0;
+        }
+    }
+    p->dir[0] = 0;
+    return lca_fail_errno(err, LCA_INTERNAL, "cannot make a private folder in $XDG_RUNTIME_DIR or /tmp");
+}
+
+static int write_run_json(const struct places *p, const struct lca_stages *stages, struct lca_err *err)
+{
+    json_t *run = lca_run_describe(stages, n_args, all_args, err);
+    int result = run ? lca_keys_put(run, &run_keys, "--run", err) : -1;
+    if (result == 0)
+        result = lca_json_save(run, p->run_json, true, err);
+    json_decref(run);
+    return result;
+}
+
+/* The stages' reports, in the order of the stage file, over the keys of --set. */
+static int write_summary(const struct places *p, const struct lca_watch *w, json_t *summary, struct lca_err *err)
+{
+    static const char *const ends[] = {"ok", "interrupted", "failed"};
+    struct lca_buf changed = {0};
+    int result = 0;
+    for (int k = 0; k < w->stages->n && result == 0; k++) {
+        const char *name = w->stages->item[k].name;
+        char path[PATH_MAX];
+        json_error_t at;
+        if (lca_watch_report(p->dir, name, path, sizeof path) < 0 || access(path, F_OK) < 0)
+            continue;
+        json_t *report = json_load_file(path, 0, &at);
+        changed.len = 0;
+        if (!json_is_object(report))
+            lca_screen_say(w->screen, "warning: the report of %s is left out: %s", name,
+                           report ? "not a JSON object" : at.text);
+        else
+            result = lca_summary_merge(summary, report, &changed, err);
+        if (changed.len)
+            lca_screen_say(w->screen, "warning: %s reports another value than before: %.*s", name,
+                           (int)changed.len, (char *)changed.data);
+        json_decref(report);
+    }
+    lca_buf_clear(&changed);
+    if (result < 0)
+        return -1;
+    const json_t *steps = json_object_get(summary, "iterations");
+    double n = json_is_number(steps) ? json_number_value(steps) : (double)iterations;
+    json_object_set_new(summary, "seconds_total", json_real(round(w->seconds * 1e3) / 1e3));
+    if (w->end == LCA_WATCH_OK && n > 0)
+        json_object_set_new(summary, "seconds_per_step", json_real(round(w->seconds / n * 1e6) / 1e6));
+    json_object_set_new(summary, "status", json_string(ends[w->end]));
+    return lca_json_save(summary, p->summary_json, false, err);
+}
+
+static int open_signals(struct lca_err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (signal(SIGHUP, SIG_DFL) == SIG_IGN)     /* under nohup */
+        signal(SIGHUP, SIG_IGN);
+    else
+        sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    signal(SIGPIPE, SIG_IGN);       /* the run goes on without its audience, .. */
+    signal(SIGTTOU, SIG_IGN);       /* .. and in the background */
+    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return fd < 0 ? lca_fail_errno(err, LCA_INTERNAL, "cannot watch for signals") : fd;
+}
+
+static int run(int argc, char **argv, struct lca_err *err)
+{
+    (void)argc;
+    struct places p = {0};
+    struct lca_stages stages = {0};
+    struct lca_guard guard = {.fd = -1};
+    struct lca_screen screen;
+    struct lca_progress progress = {.iterations = iterations};
+    struct lca_strays strays = {.mark = p.mark, .parent = getpid()};
+    struct lca_watch w = {.stages = &stages, .guard = &guard, .strays = &strays, .screen = &screen,
+                          .progress = &progress, .dir = p.dir, .out = p.out, .tap = progress_arg,
+                          .quiet = quiet, .signals = -1};
+    json_t *summary = json_object();
+    int result = -1;
+
+    lca_screen_init(&screen);
+    if (lca_keys_put(summary, &set_keys, "--set", err) < 0 || read_stages(&stages, argv[0], err) < 0 ||
+        find_places(&p, out_arg, err) < 0 || (w.signals = open_signals(err)) < 0 || make_private(&p, err) < 0 ||
+        lca_guard_start(&guard, p.mark, p.dir, p.link, err) < 0)
+        goto out;
+    lca_strays_spare(&strays);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+        lca_fail_errno(err, LCA_INTERNAL, "cannot become the reaper of the stages");
+        goto out;
+    }
+    if (write_run_json(&p, &stages, err) < 0)
+        goto out;
+    screen.log = open(p.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    unlink(p.link);                 /* a leftover; a folder of that name stays, and symlink says so */
+    if (screen.log < 0 || symlink(p.dir, p.link) < 0) {
+        lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", screen.log < 0 ? p.log : p.link);
+        unlink(p.run_json);
+        goto out;
+    }
+    result = lca_watch(&w, err);
+    if (result < 0)
+        lca_screen_log(&screen, err->text, strlen(err->text));
+    struct lca_err later = {0};
+    if (write_summary(&p, &w, summary, &later) < 0) {
+        if (result == 0)
+            *err = later;
+        else
+            lca_screen_say(&screen, "%s", later.text);
+        result = -1;
+    }
+out:
+    if (p.dir[0])
+        lca_guard_remove(p.dir, p.link);
+    lca_guard_end(&guard);
+    if (screen.log >= 0)
+        close(screen.log);
+    if (w.signals >= 0)
+        close(w.signals);
+    lca_stages_clear(&stages);
+    json_decref(summary);
+    return result;
+}
+
+static const struct lca_tool tool = {
+    .name = "lca-run",
+    .summary = "start, watch and stop the stages of a run",
+    .usage = "--out DIR [OPTION]... FILE",
+    .about =
+        "Runs the stages that FILE lists (- for stdin), each line a stage: 'NAME: command', or "
+        "'NAME*N: command' for N workers NAME.1 to NAME.N. NAME is made of a-z 0-9 . _ - . Lines that "
+        "begin with # are comments, and a backslash at the end of a line joins the next one to it.\n\n"
+        "All stages start at once, in any order, each by bash with pipefail, with stdin empty and with "
+        "LCA_DIR (a private folder, for ipc:NAME), LCA_OUT (DIR, absolute), LCA_STAGE (its name) and "
+        "LCA_REPORT (a file where it may leave a JSON object) in the environment. What they write to "
+        "stderr is passed on line by line and kept in DIR/log. While the run lasts, DIR/ipc leads to "
+        "the private folder, so that 'lca-tap DIR/ipc/lca' looks at a stream.\n\n"
+        "A worker that dies is reported and the run goes on. Any other stage that ends with a status "
+        "but 0 ends the run: the others get SIGTERM, and SIGKILL 5 s later. The exit status is that of "
+        "the first stage that failed, 128 and the signal's number if it was killed. SIGINT (Ctrl-C) or "
+        "SIGTERM ends the run in order, a second one at once; the status is then 130. Nothing "
+        "that the stages started outlives lca-run, not even when that is killed.\n\n"
+        "DIR/run.json says how to repeat the run. DIR/summary.json holds the keys of --set and of the "
+        "stages' reports, seconds_total, seconds_per_step, and status: ok, interrupted or failed.",
+    .examples =
+        "  lca-run --out out --progress ipc:lca --iterations 880 stages\n"
+        "  printf 'a: echo hello >&2\\n' | lca-run --out out -   # one stage",
+    .opts = opts,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};
+
+int main(int argc, char **argv)
+{
+    /* Closed standard descriptors would be taken by pipes. */
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd < 3)
+        fd = dup(fd);
+    if (fd > 2)
+        close(fd);
+    n_args = argc;
+    all_args = calloc((size_t)argc + 1, sizeof *all_args);      /* getopt_long shuffles argv */
+    if (!all_args)
+        return LCA_INTERNAL;
+    memcpy(all_args, argv, (size_t)argc * sizeof *argv);
+    int status = lca_tool_main(&tool, argc, argv);
+    free(all_args);
+    return status;
+}
