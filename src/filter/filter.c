@@ -146,9 +146,12 @@ static int begin(struct lca_filter *filter, struct lca_stream *s, const struct l
     s->N = (double)N;
     if (filter->start(filter->self, s, err) < 0)
         return -1;
+    if (!out)
+        return 0;
     struct lca_frame head = *in;
     head.inside = NULL;
     head.st = filter->stream;
+    head.u.head.first = 0;
     head.u.head.parts = 0;
     head.u.head.nbmax = filter->payload ? filter->payload : 1u << 20;
     if (head.u.head.nbmax < head.nb)
@@ -171,7 +174,7 @@ static int finish(struct lca_filter *filter, struct lca_emit *e, const char *sta
     eos.u.eos.status = status;
     eos.u.eos.why = why;
     eos.u.eos.final = filter->final ? filter->final(filter->self) : NULL;
-    int result = lca_out_end(e->out, &eos, err);
+    int result = e->out ? lca_out_end(e->out, &eos, err) : 0;
     if (result == 0 && eos.u.eos.final)
         result = lca_report(eos.u.eos.final, err);
     json_decref(eos.u.eos.final);
@@ -187,8 +190,8 @@ int lca_filter_run(struct lca_filter *filter, const struct lca_link_args *args, 
     int result = -1;
     struct lca_link *link = lca_link_new(LCA_SIG_FILTER, err);
     struct lca_in *in = link ? lca_in_from_args(link, args, err) : NULL;
-    struct lca_emit e = {in ? lca_out_from_args(link, args, err) : NULL};
-    if (!e.out)
+    struct lca_emit e = {in && filter->stream ? lca_out_from_args(link, args, err) : NULL};
+    if (!in || (filter->stream && !e.out))
         goto out;
     int got = lca_in_next(in, &f, err);
     if (got <= 0) {

@@ -50,7 +50,7 @@ int lca_emit_agg(struct lca_emit *e, struct lca_agg *a, struct lca_err *err) LCA
 
 struct lca_filter {
     const char *prog;                       /* "lca-layers" */
-    const char *stream;                     /* "layers" */
+    const char *stream;                     /* "layers"; NULL: writes no frames */
     json_t *args;                           /* options that change results, taken over; or NULL */
     uint64_t payload;                       /* bytes of the largest agg payload; 0: 1 MiB */
     void *self;

@@ -83,7 +83,8 @@ struct lca_out_opts {
 struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *o, struct lca_err *err) LCA_MUST_USE;
 
 /* Gives the stream its HEAD (copied; st, run and inc are taken from it) and opens
- * the endpoints. u.head.first is filled for each consumer. */
+ * the endpoints. u.head.first is the seq that the stream begins with; each consumer
+ * is told its own. */
 int lca_out_head(struct lca_out *out, struct lca_frame *head, struct lca_err *err) LCA_MUST_USE;
 
 /* True when a whole iteration may be sent: the expected consumers are there and none
@@ -119,6 +120,9 @@ static inline uint64_t lca_slice_bytes(uint64_t P)
 /* All consumers have processed every frame before this seq. */
 uint64_t lca_out_done(const struct lca_out *out);
 uint64_t lca_out_next(const struct lca_out *out);       /* seq of the next frame */
+
+/* Puts what has been written to files on disk: what is acknowledged is safe. */
+int lca_out_sync(struct lca_out *out, struct lca_err *err) LCA_MUST_USE;
 
 /* Sends EOS (next is filled here) and waits until all consumers have taken it. */
 int lca_out_end(struct lca_out *out, struct lca_frame *eos, struct lca_err *err) LCA_MUST_USE;

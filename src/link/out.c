@@ -58,7 +58,7 @@ struct lca_out {
 
     struct lca_packet *kept;        /* ring of the frames [base, next) */
     size_t cap, at;
-    uint64_t base, next;
+    uint64_t base, next, first;
     struct lca_patience patience;
 };
 
@@ -92,7 +92,7 @@ static uint64_t slowest(const struct lca_out *o, const struct peer **who)
     /* an expected consumer that has not come yet wants the stream from its start */
     for (int k = 0; k < o->n_expect; k++)
         if (!o->joined[k])
-            done = 0;
+            done = o->first;
     return done;
 }
 
@@ -255,7 +255,7 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
     else if (h->from && *h->from)
         first = strtoull(h->from, NULL, 10);
     else
-        first = old ? old->done : 0;    /* who takes a place goes on where it was left */
+        first = old ? old->done : o->first;     /* who takes a place goes on where it was left */
     if (first < o->base) {
         snprintf(text, sizeof text, "frame %llu is gone, the oldest kept is %llu: start with --from now, or replay a "
                  "recording with lca-cat", (unsigned long long)first, (unsigned long long)o->base);
@@ -542,7 +542,7 @@ fail:
 
 int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
 {
-    head->u.head.first = 0;
+    o->base = o->next = o->first = head->u.head.first;
     if (lca_packet_make(&o->head_packet, head, err) < 0)
         return -1;
     o->has_head = true;
@@ -683,6 +683,14 @@ uint64_t lca_out_done(const struct lca_out *o)
 uint64_t lca_out_next(const struct lca_out *o)
 {
     return o->next;
+}
+
+int lca_out_sync(struct lca_out *o, struct lca_err *err)
+{
+    for (int k = 0; k < o->n_target; k++)
+        if (o->target[k].writer && lca_writer_flush(o->target[k].writer, true, err) < 0)
+            return -1;
+    return 0;
 }
 
 /* the end */
