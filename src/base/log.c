@@ -32,6 +32,10 @@ static void put(const char *level, const char *format, va_list ap)
     n += m;
     if (n > (int)sizeof line - 2)
         n = (int)sizeof line - 2;
+    /* what a peer wrote must not move the cursor of whoever reads it */
+    for (int k = 0; k < n; k++)
+        if ((unsigned char)line[k] < 0x20 || line[k] == 0x7f)
+            line[k] = '?';
     line[n++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, (size_t)n);
     (void)written;      /* there is nowhere left to say that stderr fails */
