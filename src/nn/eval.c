@@ -304,16 +304,16 @@ static void run_slice(struct lca_eval *e, uint32_t first, uint32_t n, const stru
         backward(e, n, last, dropout);
 }
 
-/* Examples first .. first+n-1 in slices of equal size, or one less. */
+/* Examples first .. first+n-1 in slices of equal size, in whole tiles of four but for
+ * the last, and never above e->slice. */
 static void run(struct lca_eval *e, uint32_t first, uint32_t n, const struct lca_rng *dropout,
                 bool gradient, struct lca_loss *sum)
 {
     uint32_t slices = n / e->slice + (n % e->slice != 0);
-    for (uint32_t s = 0; s < slices; s++) {
-        uint32_t a = (uint32_t)((uint64_t)n * s / slices / 4 * 4);
-        uint32_t b = s + 1 < slices ? (uint32_t)((uint64_t)n * (s + 1) / slices / 4 * 4) : n;
-        run_slice(e, first + a, b - a, dropout, gradient, sum);
-    }
+    uint32_t equal = (n + slices - 1) / slices, tiles = (equal + 3) / 4 * 4;
+    uint32_t size = tiles < e->slice ? tiles : e->slice;
+    for (uint32_t a = 0; a < n; a += size)
+        run_slice(e, first + a, n - a < size ? n - a : size, dropout, gradient, sum);
 }
 
 static int begin(struct lca_eval *e, const float *theta, uint32_t n, struct lca_err *err)

@@ -154,6 +154,20 @@ static void slices_change_rounding_only(void **state)
     lca_eval_free(e);
 }
 
+/* Units around a multiple of what the buffers hold: no slice may exceed them (the
+ * sanitizers see it), and every example counts once. */
+static void units_of_any_size(void **state)
+{
+    (void)state;
+    struct lca_err err = {0};
+    struct lca_eval *e = evaluator(&fc, &digits, EXAMPLES);
+    for (uint32_t n = EXAMPLES - 260; n <= EXAMPLES; n++) {
+        assert_int_equal(lca_eval_unit(e, theta, 0, n, n % 16 ? NULL : grad, &sum, &err), 0);
+        assert_int_equal(sum.n, n);
+    }
+    lca_eval_free(e);
+}
+
 static void same_unit_same_bits(void **state)
 {
     (void)state;
@@ -380,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_of_another_implementation),
         cmocka_unit_test(slices_change_rounding_only),
+        cmocka_unit_test(units_of_any_size),
         cmocka_unit_test(same_unit_same_bits),
         cmocka_unit_test(classes_add_up),
         cmocka_unit_test(pixels_that_are_always_zero_have_no_gradient),
