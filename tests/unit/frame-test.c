@@ -96,14 +96,14 @@ static struct lca_frame make_full(enum lca_kind kind, json_t *owned)
     static const char *words[] = {"", "train", "caf\xc3\xa9",
                                   "text of more than thirty-one bytes"};
     static const uint64_t numbers[] = {0, 127, 128, 65536, 1ull << 32, UINT64_MAX};
-    static const int64_t signs[] = {-1, 9, -33, -40000, INT64_MIN, INT64_MAX};
+    static const int64_t signs[] = {INT64_MAX, -33, -1, 9, INT64_MIN, -40000};
     static const double doubles[] = {0.1, -1e300, 5, 1.0 / 3};
     unsigned k = 0;
     for (const struct lca_field *d = lca_kind_fields(f->kind); d->key; d++, k++) {
         void *p = (char *)&f->u + d->offset;
         switch (d->type) {
         case LCA_FIELD_uint: *(uint64_t *)p = numbers[k % 6]; break;
-        case LCA_FIELD_int:  *(int64_t *)p = signs[k % 6]; break;
+        case LCA_FIELD_int:  *(int64_t *)p = signs[kind % 6]; break;
         case LCA_FIELD_f8:   *(double *)p = doubles[k % 4]; break;
         case LCA_FIELD_bool: *(bool *)p = true; break;
         case LCA_FIELD_str:  *(const char **)p = words[k % 4]; break;

@@ -297,6 +297,58 @@ static void fd_says_whether_bytes_wait(void **state)
     }
 }
 
+/* Decompressed bytes that end where the reader's buffer does must not count as bytes
+ * that wait: a filter would stop looking at its signals. */
+static void fd_is_right_when_zstd_fills_a_buffer(void **state)
+{
+    (void)state;
+    enum { BUFFER = 256 * 1024 };
+    static const char pad[] = "theta---";
+    struct lca_err err;
+    float *v = make_values(BUFFER / 4);
+    struct lca_writer *w = lca_writer_open(path_zst, &err);
+    must(w ? 0 : -1, &err);
+    struct lca_buf header = {0};
+    uint64_t n = BUFFER / 4 - 64;
+    for (unsigned k = 0; k < 8; k++) {      /* until header and payload fill it exactly */
+        struct lca_frame f = theta(0, n, v);
+        f.st = pad + k;
+        must(lca_frame_encode(&f, &header, &err), &err);
+        size_t total = 16 + header.len + f.nb;
+        if ((BUFFER - total) % 4 != 0)
+            continue;
+        f = theta(0, n + (BUFFER - total) / 4, v);
+        f.st = pad + k;
+        must(lca_frame_encode(&f, &header, &err), &err);
+        if (16 + header.len + f.nb == BUFFER) {
+            must(lca_writer_frame(w, &f, &err), &err);
+            break;
+        }
+    }
+    must(lca_writer_close(w, &err), &err);
+    struct lca_buf b = slurp(path_zst);
+    assert_true(b.len > 1000);
+
+    int fd[2];
+    assert_int_equal(pipe(fd), 0);
+    assert_true(fcntl(fd[1], F_SETPIPE_SZ, BUFFER * 2) >= (int)b.len);
+    assert_int_equal(write(fd[1], b.data, b.len), b.len);
+    char name[32];
+    snprintf(name, sizeof name, "/dev/fd/%d", fd[0]);
+    struct lca_reader *r = must_open(name);
+    struct lca_frame f = {0};
+    assert_int_equal(lca_reader_next(r, &f, &err), 1);
+    assert_int_equal(lca_reader_offset(r), BUFFER);
+    assert_true(lca_reader_fd(r) >= 0);
+    lca_reader_close(r);
+    lca_frame_clear(&f);
+    lca_buf_clear(&b);
+    lca_buf_clear(&header);
+    close(fd[0]);
+    close(fd[1]);
+    free(v);
+}
+
 /* Two small records, for tests that damage them. */
 static struct lca_buf two_records(size_t *first)
 {
@@ -496,6 +548,7 @@ int main(void)
         cmocka_unit_test(zstd_comes_back),
         cmocka_unit_test(pipes_may_split_anywhere),
         cmocka_unit_test(fd_says_whether_bytes_wait),
+        cmocka_unit_test(fd_is_right_when_zstd_fills_a_buffer),
         cmocka_unit_test(every_truncation_is_seen),
         cmocka_unit_test(every_flip_is_seen),
         cmocka_unit_test(lengths_are_bounded_before_memory_is_asked_for),
