@@ -56,19 +56,9 @@ void lca_guard_remove(const char *dir, const char *link)
     nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Signals groups and strays; true while any is left. */
-static bool sweep(const pid_t *group, int n, const struct lca_strays *strays, int sig)
-{
-    bool left = false;
-    for (int k = 0; k < n; k++)
-        left |= kill(-group[k], sig) == 0;
-    return (lca_strays(strays, sig) > 0) | left;
-}
-
 static void watch(int fd, const char *mark, const char *dir, const char *link)
 {
     static pid_t group[MAX_GROUPS];
-    struct lca_strays strays = {.mark = mark};
     int n = 0;
     for (;;) {
         int32_t what;
@@ -85,11 +75,11 @@ static void watch(int fd, const char *mark, const char *dir, const char *link)
             if (group[k] == -what)
                 group[k--] = group[--n];
     }
+    /* SIGTERM once: to our programs a second one means to leave at once. */
+    struct lca_strays strays = {.mark = mark, .group = group, .n_groups = n};
     double died = lca_now();
-    for (bool termed = false; lca_now() < died + 5; termed = true) {
-        int sig = !termed ? SIGTERM : lca_now() < died + 2 ? 0 : SIGKILL;
-        if (!sweep(group, n, &strays, sig))
-            break;
+    for (int sig = SIGTERM; lca_strays(&strays, sig) > 0 && lca_now() < died + 5;) {
+        sig = lca_now() < died + 2 ? 0 : SIGKILL;
         usleep(20000);
     }
     lca_guard_remove(dir, link);

@@ -10,7 +10,8 @@ bool lca_progress_read(struct lca_progress *p, const char *text, size_t len, dou
     json_t *line = json_loadb(text, len, 0, NULL);
     const json_t *it = json_object_get(line, "it"), *cls = json_object_get(line, "cls");
     const char *set = json_string_value(json_object_get(line, "set"));
-    bool use = json_is_integer(it) && json_integer_value(it) >= 0 && (!set || strcmp(set, "train") == 0);
+    bool use = json_is_integer(it) && json_integer_value(it) >= 0 &&
+               (!set || strcmp(set, "train") == 0);
     long step = use ? (long)json_integer_value(it) + 1 : 0;
     bool news = use && step >= p->step;
     if (news && step > p->step) {
@@ -44,7 +45,8 @@ void lca_progress_text(const struct lca_progress *p, char *out, size_t size)
     if (!isnan(p->res))
         snprintf(res, sizeof res, "  residual %.1e", p->res);
     if (per_second > 0)
-        snprintf(rate, sizeof rate, "  %.*f steps/min", per_second < 1. / 6 ? 1 : 0, 60 * per_second);
+        snprintf(rate, sizeof rate, "  %.*f steps/min", per_second < 1. / 6 ? 1 : 0,
+                 60 * per_second);
     if (per_second > 0 && p->iterations > p->step) {
         double left = (double)(p->iterations - p->step) / per_second;
         if (left < 1e8) {

@@ -41,7 +41,8 @@ static int next_line(struct reader *r, struct lca_buf *out, int *first, struct l
             return lca_buf_append(out, "", 1, err) < 0 ? -1 : 1;
     }
     if (joined)
-        return lca_fail(err, LCA_USAGE, "%s:%d: ends with a backslash and nothing follows", r->file, r->line);
+        return lca_fail(err, LCA_USAGE, "%s:%d: ends with a backslash and nothing follows",
+                        r->file, r->line);
     return 0;
 }
 
@@ -50,10 +51,11 @@ static int add(struct lca_stages *s, const struct lca_stage *stage, const char *
 {
     for (int k = 0; k < s->n; k++)
         if (strcmp(s->item[k].name, stage->name) == 0)
-            return lca_fail(err, LCA_USAGE, "%s:%d: the name %s is taken by line %d", file, stage->line,
-                            stage->name, s->item[k].line);
+            return lca_fail(err, LCA_USAGE, "%s:%d: the name %s is taken by line %d", file,
+                            stage->line, stage->name, s->item[k].line);
     if (s->n == LCA_STAGES_MAX)
-        return lca_fail(err, LCA_USAGE, "%s:%d: more than %d processes", file, stage->line, LCA_STAGES_MAX);
+        return lca_fail(err, LCA_USAGE, "%s:%d: more than %d processes", file, stage->line,
+                        LCA_STAGES_MAX);
     s->item[s->n] = *stage;
     s->item[s->n].command = strdup(command);
     if (!s->item[s->n].command)
@@ -69,7 +71,8 @@ static int parse(struct lca_stages *s, char *text, int line, const char *file, s
     text += strspn(text, " \t");
     size_t len = strspn(text, name_chars);
     if (len == 0)
-        return lca_fail(err, LCA_USAGE, "%s:%d: write NAME: COMMAND, NAME made of a-z 0-9 . _ -", file, line);
+        return lca_fail(err, LCA_USAGE, "%s:%d: write NAME: COMMAND, NAME made of a-z 0-9 . _ -",
+                        file, line);
     if (len >= sizeof stage.pool)
         return lca_fail(err, LCA_USAGE, "%s:%d: the name is longer than %zu letters", file, line,
                         sizeof stage.pool - 1);
@@ -79,14 +82,15 @@ static int parse(struct lca_stages *s, char *text, int line, const char *file, s
         char *end;
         long n = strtol(text + 1, &end, 10);
         if (!strchr("123456789", text[1]) || n < 1 || n > LCA_STAGES_MAX)
-            return lca_fail(err, LCA_USAGE, "%s:%d: after %s* comes a number of workers, 1 to %d", file, line,
-                            stage.pool, LCA_STAGES_MAX);
+            return lca_fail(err, LCA_USAGE, "%s:%d: after %s* comes a number of workers, 1 to %d",
+                            file, line, stage.pool, LCA_STAGES_MAX);
         stage.copies = (int)n;
         text = end;
     }
     text += strspn(text, " \t");
     if (*text != ':')
-        return lca_fail(err, LCA_USAGE, "%s:%d: a colon is missing after the name %s", file, line, stage.pool);
+        return lca_fail(err, LCA_USAGE, "%s:%d: a colon is missing after the name %s", file, line,
+                        stage.pool);
     text++;
     text += strspn(text, " \t");
     size_t end = strlen(text);
@@ -107,7 +111,8 @@ static int parse(struct lca_stages *s, char *text, int line, const char *file, s
     return 0;
 }
 
-int lca_stages_parse(struct lca_stages *s, const char *text, size_t len, const char *file, struct lca_err *err)
+int lca_stages_parse(struct lca_stages *s, const char *text, size_t len, const char *file,
+                     struct lca_err *err)
 {
     struct reader r = {.at = text, .end = text + len, .file = file};
     struct lca_buf joined = {0};

@@ -45,21 +45,21 @@ static bool marked(const struct lca_buf *environment, const char *mark)
     return false;
 }
 
-static bool spared(const struct lca_strays *s, pid_t pid)
+static bool among(const pid_t *list, int n, pid_t pid)
 {
-    for (int k = 0; k < s->n_spared; k++)
-        if (s->spared[k] == pid)
+    for (int k = 0; k < n; k++)
+        if (list[k] == pid)
             return true;
     return false;
 }
 
-/* State and parent of a process; the name before them may hold anything. */
-static bool look(struct lca_buf *b, pid_t pid, char *state, int *parent)
+/* State, parent and group of a process; the name before them may hold anything. */
+static bool look(struct lca_buf *b, pid_t pid, char *state, int *parent, int *group)
 {
     if (!slurp(b, pid, "stat") || !b->len)
         return false;
     const char *after = strrchr((const char *)b->data, ')');
-    return after && sscanf(after + 1, " %c %d", state, parent) == 2;
+    return after && sscanf(after + 1, " %c %d %d", state, parent, group) == 3;
 }
 
 static int walk(const struct lca_strays *s, struct lca_strays *spare, int sig)
@@ -70,18 +70,19 @@ static int walk(const struct lca_strays *s, struct lca_strays *spare, int sig)
     for (struct dirent *d; proc && (d = readdir(proc)) != NULL;) {
         pid_t pid = isdigit((unsigned char)d->d_name[0]) ? (pid_t)atoi(d->d_name) : 0;
         char state;
-        int parent;
-        if (pid < 2 || pid == getpid() || spared(s, pid))
+        int parent, group;
+        if (pid < 2 || pid == getpid() || among(s->spared, s->n_spared, pid))
             continue;
-        if (!look(&b, pid, &state, &parent) || state == 'Z' || state == 'X')
+        if (!look(&b, pid, &state, &parent, &group) || state == 'Z' || state == 'X')
             continue;
-        bool ours = s->parent && parent == s->parent;
+        bool child = s->parent && parent == s->parent;
         if (spare) {
-            if (ours && spare->n_spared < LCA_SPARED_MAX)
+            if (child && spare->n_spared < LCA_SPARED_MAX)
                 spare->spared[spare->n_spared++] = pid;
             continue;
         }
-        if (!ours && !(slurp(&b, pid, "environ") && b.len && marked(&b, s->mark)))
+        if (!child && !among(s->group, s->n_groups, group) &&
+            !(slurp(&b, pid, "environ") && b.len && marked(&b, s->mark)))
             continue;
         n++;
         if (sig)

@@ -11,7 +11,8 @@
 
 #include "base/version.h"
 
-int lca_keys_put(json_t *object, const struct lca_list *keys, const char *option, struct lca_err *err)
+int lca_keys_put(json_t *object, const struct lca_list *keys, const char *option,
+                 struct lca_err *err)
 {
     for (int k = 0; k < keys->n; k++) {
         const char *equals = strchr(keys->item[k], '=');
@@ -22,15 +23,16 @@ int lca_keys_put(json_t *object, const struct lca_list *keys, const char *option
         snprintf(key, sizeof key, "%.*s", (int)(equals - keys->item[k]), keys->item[k]);
         json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &at);
         if (!value)
-            return lca_fail(err, LCA_USAGE, "%s %s: not JSON (%s): a string needs quotes, %s='\"...\"'",
-                            option, keys->item[k], at.text, key);
+            return lca_fail(err, LCA_USAGE, "%s %s: not JSON (%s): a string needs quotes, "
+                            "%s='\"...\"'", option, keys->item[k], at.text, key);
         if (json_object_set_new(object, key, value) < 0)
             return lca_fail(err, LCA_USAGE, "%s %s: the key is not UTF-8", option, keys->item[k]);
     }
     return 0;
 }
 
-static int merge(json_t *into, json_t *from, const char *path, struct lca_buf *changed, struct lca_err *err)
+static int merge(json_t *into, json_t *from, const char *path, struct lca_buf *changed,
+                 struct lca_err *err)
 {
     const char *key;
     json_t *value;
@@ -87,10 +89,12 @@ static json_t *describe_machine(void)
     double gib = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:f}", "host", u.nodename, "system", u.sysname,
                      "release", u.release, "arch", u.machine, "cpu", cpu,
-                     "cores", (int)sysconf(_SC_NPROCESSORS_ONLN), "memory_gib", (double)(long)(gib * 10) / 10);
+                     "cores", (int)sysconf(_SC_NPROCESSORS_ONLN), "memory_gib",
+                     (double)(long)(gib * 10) / 10);
 }
 
-json_t *lca_run_describe(const struct lca_stages *stages, int argc, char **argv, struct lca_err *err)
+json_t *lca_run_describe(const struct lca_stages *stages, int argc, char **argv,
+                         struct lca_err *err)
 {
     char started[32];
     time_t now = time(NULL);
@@ -130,8 +134,8 @@ int lca_json_save(const json_t *json, const char *path, bool fresh, struct lca_e
     if (!f)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", part);
     /* 15 digits: 0.1 is written so and not as 0.10000000000000001. */
-    int bad = json_dumpf(json, f, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) < 0 || fputc('\n', f) == EOF || fflush(f) != 0 ||
-              fsync(fileno(f)) < 0;
+    int bad = json_dumpf(json, f, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) < 0 ||
+              fputc('\n', f) == EOF || fflush(f) != 0 || fsync(fileno(f)) < 0;
     if (fclose(f) != 0 || bad) {
         lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", part);
         unlink(part);

@@ -18,12 +18,15 @@ int lca_keys_put(json_t *object, const struct lca_list *keys, const char *option
 /* Puts the keys of `from` into `into`: objects key by key, anything else is replaced.
  * The names of keys that had another value before are appended to changed, as
  * "a.b c" (may be NULL). */
-int lca_summary_merge(json_t *into, json_t *from, struct lca_buf *changed, struct lca_err *err) LCA_MUST_USE;
+int lca_summary_merge(json_t *into, json_t *from, struct lca_buf *changed,
+                      struct lca_err *err) LCA_MUST_USE;
 
 /* {stages, argv, versions, machine, started}; to be freed with json_decref. */
-json_t *lca_run_describe(const struct lca_stages *stages, int argc, char **argv, struct lca_err *err) LCA_MUST_USE;
+json_t *lca_run_describe(const struct lca_stages *stages, int argc, char **argv,
+                         struct lca_err *err) LCA_MUST_USE;
 
 /* Writes the file whole or not at all. fresh: fails with LCA_USAGE if it exists. */
-int lca_json_save(const json_t *json, const char *path, bool fresh, struct lca_err *err) LCA_MUST_USE;
+int lca_json_save(const json_t *json, const char *path, bool fresh,
+                  struct lca_err *err) LCA_MUST_USE;
 
 #endif

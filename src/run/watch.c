@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +17,8 @@
 #include "run/lines.h"
 
 /* Seconds. */
-static const double grace_failed = 5, grace_aborted = 2, grace_spare = 10, grace_strays = 2, grace_tap = 0.5;
+static const double grace_failed = 5, grace_aborted = 2, grace_spare = 10, grace_strays = 2,
+                    grace_tap = 0.5;
 
 struct child {
     pid_t pid;                      /* also its process group */
@@ -45,17 +45,17 @@ int lca_watch_report(const char *dir, const char *stage, char *path, size_t size
 /* ---- starting -------------------------------------------------------------- */
 
 /* In the child, up to exec. The group is told to the guard from here and not by the
- * parent, which may be killed between fork and telling. */
-_Noreturn static void become(const struct state *s, char *const *argv, const char *name, int out, int err,
-                             pid_t parent, int death)
+ * parent, which may be killed between fork and telling: the guard sees the end of its
+ * pipe only after this child's exec. */
+_Noreturn static void become(const struct state *s, char *const *argv, const char *name, int out,
+                             int err)
 {
     char report[PATH_MAX];
     sigset_t none;
     setpgid(0, 0);
     lca_guard_add(s->w->guard, getpid());
-    prctl(PR_SET_PDEATHSIG, death);
     int null = open("/dev/null", O_RDONLY);
-    bool ok = getppid() == parent && null >= 0 && dup2(null, 0) >= 0 && dup2(err, 2) >= 0 &&
+    bool ok = null >= 0 && dup2(null, 0) >= 0 && dup2(err, 2) >= 0 &&
               (out < 0 || dup2(out, 1) >= 0) &&
               lca_watch_report(s->w->dir, name, report, sizeof report) == 0 &&
               setenv("LCA_DIR", s->w->dir, 1) == 0 && setenv("LCA_OUT", s->w->out, 1) == 0 &&
@@ -76,11 +76,12 @@ _Noreturn static void become(const struct state *s, char *const *argv, const cha
     _exit(127);
 }
 
-static int start(struct state *s, struct child *c, char *const *argv, const char *name, bool with_out, int death)
+static int start(struct state *s, struct child *c, char *const *argv, const char *name,
+                 bool with_out)
 {
     int err[2] = {-1, -1}, out[2] = {-1, -1};
-    pid_t self = getpid();
-    if (pipe2(err, O_CLOEXEC) < 0 || (with_out && pipe2(out, O_CLOEXEC) < 0) || (c->pid = fork()) < 0) {
+    if (pipe2(err, O_CLOEXEC) < 0 || (with_out && pipe2(out, O_CLOEXEC) < 0) ||
+        (c->pid = fork()) < 0) {
         lca_fail_errno(s->err, LCA_INTERNAL, "cannot start %s", name);
         for (int k = 0; k < 2; k++) {
             if (err[k] >= 0)
@@ -91,7 +92,7 @@ static int start(struct state *s, struct child *c, char *const *argv, const char
         return -1;
     }
     if (c->pid == 0)
-        become(s, argv, name, out[1], err[1], self, death);
+        become(s, argv, name, out[1], err[1]);
     setpgid(c->pid, c->pid);        /* whoever comes first: signals may follow at once */
     c->alive = c->group = true;
     close(err[1]);
@@ -107,14 +108,15 @@ static int start_all(struct state *s)
 {
     const struct lca_stages *stages = s->w->stages;
     if (s->w->tap) {
-        char *argv[] = {"lca-tap", "--json", "--fields", LCA_PROGRESS_FIELDS, (char *)s->w->tap, NULL};
-        if (start(s, &s->tap, argv, "lca-run", true, SIGKILL) < 0)
+        char *argv[] = {"lca-tap", "--json", "--fields", LCA_PROGRESS_FIELDS, (char *)s->w->tap,
+                        NULL};
+        if (start(s, &s->tap, argv, "lca-run", true) < 0)
             return -1;
     }
     for (int k = 0; k < stages->n; k++) {
         const struct lca_stage *t = &stages->item[k];
         char *argv[] = {"bash", "-o", "pipefail", "-c", t->command, NULL};
-        if (start(s, &s->stage[k], argv, t->name, false, SIGTERM) < 0)
+        if (start(s, &s->stage[k], argv, t->name, false) < 0)
             return -1;
         s->live++;
         s->live_others += !t->copies;
@@ -152,7 +154,8 @@ static void stop(struct state *s, double grace)
 static void interrupt(struct state *s)
 {
     if (++s->interrupts == 1) {
-        lca_screen_say(s->w->screen, "interrupted: the stages finish what is under way; once more to abort");
+        lca_screen_say(s->w->screen, "interrupted: the stages finish what is under way; "
+                       "once more to abort");
         if (!s->stopping)
             signal_all(s, SIGINT);
         return;
@@ -188,7 +191,8 @@ static void ended(struct state *s, int k, int how)
     if (!expected && t->copies) {
         int left = remaining(s, t->pool);
         if (left)
-            lca_screen_say(s->w->screen, "worker %s %s; the run goes on with %d", t->name, what, left);
+            lca_screen_say(s->w->screen, "worker %s %s; the run goes on with %d", t->name, what,
+                           left);
         else
             lca_screen_say(s->w->screen, "worker %s %s; no %s is left", t->name, what, t->pool);
     } else if (!expected) {
@@ -289,8 +293,8 @@ static void loop(struct state *s)
         if (s->spare_at && now >= s->spare_at) {
             s->spare_at = 0;
             if (s->live && !s->stopping) {
-                lca_screen_say(s->w->screen, "all stages are done: stopping %d worker%s left", s->live,
-                               s->live > 1 ? "s" : "");
+                lca_screen_say(s->w->screen, "all stages are done: stopping %d worker%s left",
+                               s->live, s->live > 1 ? "s" : "");
                 stop(s, grace_failed);
             }
         }
@@ -305,7 +309,8 @@ static void loop(struct state *s)
  * background may still be writing. */
 static void sweep(struct state *s)
 {
-    double begun = lca_now(), term_at = begun + (s->stopping ? 0 : grace_strays), kill_at = term_at + grace_strays;
+    double begun = lca_now();
+    double term_at = begun + (s->stopping ? 0 : grace_strays), kill_at = term_at + grace_strays;
     bool termed = false;
     for (;;) {
         double now = lca_now();
@@ -313,14 +318,15 @@ static void sweep(struct state *s)
         termed |= sig == SIGTERM;
         if (s->tap.alive && (s->stopping || now >= begun + grace_tap))
             kill(-s->tap.pid, SIGKILL);
-        signal_all(s, sig);
+        signal_all(s, sig == SIGKILL ? sig : 0);    /* lca_strays sends SIGTERM, once */
         bool groups = s->tap.pid && s->tap.alive;
         for (int k = 0; k < s->w->stages->n; k++)
             groups |= s->stage[k].group;
         if (lca_strays(s->w->strays, sig) == 0 && !groups)
             break;
         if (now >= kill_at + 5) {
-            lca_screen_say(s->w->screen, "warning: a process of the run does not end even by SIGKILL");
+            lca_screen_say(s->w->screen, "warning: a process of the run does not end "
+                           "even by SIGKILL");
             break;
         }
         if (s->interrupts > 1 && term_at > now)

@@ -30,17 +30,19 @@ static char **all_args;
 static int n_args;
 
 static const struct lca_opt opts[] = {
-    {"out", 'o', LCA_OPT_STR, &out_arg, "DIR", "Where the results go; made if it is missing. It must not "
-     "hold another run.", 0, 0, true},
-    {"progress", 'p', LCA_OPT_STR, &progress_arg, "EP", "Show how far the run is, with lca-tap at this "
-     "endpoint, such as ipc:lca.", 0, 0, false},
-    {"iterations", 0, LCA_OPT_INT, &iterations, "N", "Training steps of the run: for the time left and for "
-     "seconds_per_step.", 1, 1e15, false},
-    {"quiet", 'q', LCA_OPT_FLAG, &quiet, NULL, "Show no progress.", 0, 0, false},
-    {"set", 0, LCA_OPT_LIST, &set_keys, "KEY=JSON", "A key of summary.json, which a stage's report may "
-     "replace; may be given several times.", 0, 0, true},
-    {"run", 0, LCA_OPT_LIST, &run_keys, "KEY=JSON", "A further key of run.json; may be given several "
-     "times.", 0, 0, true},
+    {"out", 'o', LCA_OPT_STR, &out_arg, "DIR",
+     "Where the results go; made if it is missing. It must not hold another run.", 0, 0, true},
+    {"progress", 'p', LCA_OPT_STR, &progress_arg, "EP",
+     "Show how far the run is, with lca-tap at this endpoint, such as ipc:lca.", 0, 0, false},
+    {"iterations", 0, LCA_OPT_INT, &iterations, "N",
+     "Training steps of the run: for the time left and for seconds_per_step.", 1, 1e15, false},
+    {"quiet", 'q', LCA_OPT_FLAG, &quiet, NULL,
+     "Show no progress.", 0, 0, false},
+    {"set", 0, LCA_OPT_LIST, &set_keys, "KEY=JSON",
+     "A key of summary.json, which a stage's report may replace; may be given several times.",
+     0, 0, true},
+    {"run", 0, LCA_OPT_LIST, &run_keys, "KEY=JSON",
+     "A further key of run.json; may be given several times.", 0, 0, true},
     {0},
 };
 
@@ -64,7 +66,8 @@ static int read_stages(struct lca_stages *stages, const char *path, struct lca_e
     if (text && ferror(f))
         lca_fail_errno(err, LCA_USAGE, "cannot read %s", name);
     else if (text && len == MAX_STAGE_FILE)
-        lca_fail(err, LCA_USAGE, "%s: longer than %d bytes: not a stage file", name, MAX_STAGE_FILE - 1);
+        lca_fail(err, LCA_USAGE, "%s: longer than %d bytes: not a stage file", name,
+                 MAX_STAGE_FILE - 1);
     else if (text)
         result = lca_stages_parse(stages, text, len, name, err);
     free(text);
@@ -100,7 +103,8 @@ static int find_places(struct places *p, const char *out, struct lca_err *err)
     snprintf(p->log, sizeof p->log, "%s/log", p->out);
     snprintf(p->link, sizeof p->link, "%s/ipc", p->out);
     if (access(p->run_json, F_OK) == 0)
-        return lca_fail(err, LCA_USAGE, "%s already holds a run: choose another --out or remove it", p->out);
+        return lca_fail(err, LCA_USAGE, "%s already holds a run: choose another --out "
+                        "or remove it", p->out);
     return 0;
 }
 
@@ -119,10 +123,12 @@ static int make_private(struct places *p, struct lca_err *err)
         }
     }
     p->dir[0] = 0;
-    return lca_fail_errno(err, LCA_INTERNAL, "cannot make a private folder in $XDG_RUNTIME_DIR or /tmp");
+    return lca_fail_errno(err, LCA_INTERNAL, "cannot make a private folder "
+                          "in $XDG_RUNTIME_DIR or /tmp");
 }
 
-static int write_run_json(const struct places *p, const struct lca_stages *stages, struct lca_err *err)
+static int write_run_json(const struct places *p, const struct lca_stages *stages,
+                          struct lca_err *err)
 {
     json_t *run = lca_run_describe(stages, n_args, all_args, err);
     int result = run ? lca_keys_put(run, &run_keys, "--run", err) : -1;
@@ -133,7 +139,8 @@ static int write_run_json(const struct places *p, const struct lca_stages *stage
 }
 
 /* The stages' reports, in the order of the stage file, over the keys of --set. */
-static int write_summary(const struct places *p, const struct lca_watch *w, json_t *summary, struct lca_err *err)
+static int write_summary(const struct places *p, const struct lca_watch *w, json_t *summary,
+                         struct lca_err *err)
 {
     static const char *const ends[] = {"ok", "interrupted", "failed"};
     struct lca_buf changed = {0};
@@ -163,7 +170,8 @@ static int write_summary(const struct places *p, const struct lca_watch *w, json
     double n = json_is_number(steps) ? json_number_value(steps) : (double)iterations;
     json_object_set_new(summary, "seconds_total", json_real(round(w->seconds * 1e3) / 1e3));
     if (w->end == LCA_WATCH_OK && n > 0)
-        json_object_set_new(summary, "seconds_per_step", json_real(round(w->seconds / n * 1e6) / 1e6));
+        json_object_set_new(summary, "seconds_per_step",
+                            json_real(round(w->seconds / n * 1e6) / 1e6));
     json_object_set_new(summary, "status", json_string(ends[w->end]));
     return lca_json_save(summary, p->summary_json, false, err);
 }
@@ -181,7 +189,9 @@ static int open_signals(struct lca_err *err)
     sigaddset(&set, SIGCHLD);
     signal(SIGPIPE, SIG_IGN);       /* the run goes on without its audience, .. */
     signal(SIGTTOU, SIG_IGN);       /* .. and in the background */
-    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    int fd = -1;
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
+        fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? lca_fail_errno(err, LCA_INTERNAL, "cannot watch for signals") : fd;
 }
 
@@ -201,8 +211,9 @@ static int run(int argc, char **argv, struct lca_err *err)
     int result = -1;
 
     lca_screen_init(&screen);
-    if (lca_keys_put(summary, &set_keys, "--set", err) < 0 || read_stages(&stages, argv[0], err) < 0 ||
-        find_places(&p, out_arg, err) < 0 || (w.signals = open_signals(err)) < 0 || make_private(&p, err) < 0 ||
+    if (lca_keys_put(summary, &set_keys, "--set", err) < 0 ||
+        read_stages(&stages, argv[0], err) < 0 || find_places(&p, out_arg, err) < 0 ||
+        (w.signals = open_signals(err)) < 0 || make_private(&p, err) < 0 ||
         lca_guard_start(&guard, p.mark, p.dir, p.link, err) < 0)
         goto out;
     lca_strays_spare(&strays);
@@ -213,7 +224,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     if (write_run_json(&p, &stages, err) < 0)
         goto out;
     screen.log = open(p.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    unlink(p.link);                 /* a leftover; a folder of that name stays, and symlink says so */
+    unlink(p.link);     /* a leftover; a folder of that name stays, and symlink says so */
     if (screen.log < 0 || symlink(p.dir, p.link) < 0) {
         lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", screen.log < 0 ? p.log : p.link);
         unlink(p.run_json);
@@ -249,20 +260,24 @@ static const struct lca_tool tool = {
     .usage = "--out DIR [OPTION]... FILE",
     .about =
         "Runs the stages that FILE lists (- for stdin), each line a stage: 'NAME: command', or "
-        "'NAME*N: command' for N workers NAME.1 to NAME.N. NAME is made of a-z 0-9 . _ - . Lines that "
-        "begin with # are comments, and a backslash at the end of a line joins the next one to it.\n\n"
-        "All stages start at once, in any order, each by bash with pipefail, with stdin empty and with "
-        "LCA_DIR (a private folder, for ipc:NAME), LCA_OUT (DIR, absolute), LCA_STAGE (its name) and "
-        "LCA_REPORT (a file where it may leave a JSON object) in the environment. What they write to "
-        "stderr is passed on line by line and kept in DIR/log. While the run lasts, DIR/ipc leads to "
-        "the private folder, so that 'lca-tap DIR/ipc/lca' looks at a stream.\n\n"
-        "A worker that dies is reported and the run goes on. Any other stage that ends with a status "
-        "but 0 ends the run: the others get SIGTERM, and SIGKILL 5 s later. The exit status is that of "
-        "the first stage that failed, 128 and the signal's number if it was killed. SIGINT (Ctrl-C) or "
-        "SIGTERM ends the run in order, a second one at once; the status is then 130. Nothing "
-        "that the stages started outlives lca-run, not even when that is killed.\n\n"
-        "DIR/run.json says how to repeat the run. DIR/summary.json holds the keys of --set and of the "
-        "stages' reports, seconds_total, seconds_per_step, and status: ok, interrupted or failed.",
+        "'NAME*N: command' for N workers NAME.1 to NAME.N. NAME is made of a-z 0-9 . _ - . "
+        "Lines that begin with # are comments, and a backslash at the end of a line joins the "
+        "next one to it.\n\n"
+        "All stages start at once, in any order, each by bash with pipefail, with stdin empty "
+        "and with LCA_DIR (a private folder, for ipc:NAME), LCA_OUT (DIR, absolute), LCA_STAGE "
+        "(its name) and LCA_REPORT (a file where it may leave a JSON object) in the "
+        "environment. What they write to stderr is passed on line by line and kept in DIR/log. "
+        "While the run lasts, DIR/ipc leads to the private folder, so that 'lca-tap "
+        "DIR/ipc/lca' looks at a stream.\n\n"
+        "A worker that dies is reported and the run goes on. Any other stage that ends with a "
+        "status but 0 ends the run: the others get SIGTERM, and SIGKILL 5 s later. The exit "
+        "status is that of the first stage that failed, 128 and the signal's number if it was "
+        "killed. SIGINT (Ctrl-C) or SIGTERM ends the run in order, a second one at once; the "
+        "status is then 130. Nothing that the stages started outlives lca-run, not even when "
+        "that is killed.\n\n"
+        "DIR/run.json says how to repeat the run. DIR/summary.json holds the keys of --set and "
+        "of the stages' reports, seconds_total, seconds_per_step, and status: ok, interrupted "
+        "or failed.",
     .examples =
         "  lca-run --out out --progress ipc:lca --iterations 880 stages\n"
         "  printf 'a: echo hello >&2\\n' | lca-run --out out -   # one stage",

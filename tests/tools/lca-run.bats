@@ -195,6 +195,22 @@ E
     assert_equal "$status" 130
 }
 
+@test "a lost terminal ends the run in order, but not under nohup" {
+    start <<<'source: trap "exit 130" INT; touch ready; while :; do sleep 0.05; done'
+    until_true test -e ready
+    kill -HUP $pid
+    finish
+    assert_equal "$status" 130
+    rm -rf out ready
+    trap '' HUP
+    start <<<'a: touch ready; until [ -e go ]; do sleep 0.02; done'
+    until_true test -e ready
+    kill -HUP $pid
+    touch go
+    finish
+    assert_equal "$status" 0
+}
+
 @test "Ctrl-C twice ends what is deaf, 130" {
     start <<'E'
 deaf: trap '' INT TERM; touch ready; while :; do sleep 0.1; done
@@ -242,6 +258,18 @@ E
     wait $pid || true
     until_true nothing_left
     assert_link_not_exists out/ipc
+}
+
+@test "after kill -9 a stage is told once, by SIGTERM, and has time to end" {
+    start <<'E'
+a: exec 2>/dev/null; trap 'echo told >>told' TERM; touch ready; until [ -e told ]; do sleep 0.05; done; \
+   for k in {1..10}; do sleep 0.05; done; echo ended >>told
+E
+    until_true test -e ready
+    kill -9 $pid
+    wait $pid || true
+    until_true nothing_left
+    assert_equal "$(tr '\n' ' ' <told)" "told ended "
 }
 
 @test "kill -9 during the start leaves nothing" {
@@ -362,7 +390,8 @@ E
 @test "an --out of any length: sockets stay within 107 bytes" {
     long=$(printf 'x%.0s' {1..120})
     run lca-run --out "$long/$long" - <<'E'
-a: python3 -c 'import socket, os; s = socket.socket(socket.AF_UNIX); s.bind(os.environ["LCA_DIR"] + "/integrate-gradients-pool.tap.lock")'
+a: /usr/bin/python3 -c 'import os, socket; s = socket.socket(socket.AF_UNIX); \
+   s.bind(os.environ["LCA_DIR"] + "/integrate-gradients-pool.tap.lock")'
 E
     assert_success
     # A runtime folder that would not leave room is passed over.

@@ -92,7 +92,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_speed_and_time_left), cmocka_unit_test(skips_what_is_not_a_step),
-        cmocka_unit_test(does_not_take_a_class_for_the_whole), cmocka_unit_test(is_due_now_and_then),
+        cmocka_unit_test(does_not_take_a_class_for_the_whole),
+        cmocka_unit_test(is_due_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,8 @@ static void reads_stages(void **state)
     (void)state;
     struct lca_stages s;
     struct lca_err err = {0};
-    assert_int_equal(parse(&s, "# what\n\n  \t# more\ntrain: lca-train --lr 1 \nlayers.2 :\tx | y: z\r\n", &err), 0);
+    assert_int_equal(parse(&s, "# what\n\n  \t# more\ntrain: lca-train --lr 1 \n"
+                           "layers.2 :\tx | y: z\r\n", &err), 0);
     assert_int_equal(s.n, 2);
     assert_string_equal(s.item[0].name, "train");
     assert_string_equal(s.item[0].command, "lca-train --lr 1");
@@ -61,7 +62,8 @@ static void joins_lines(void **state)
     (void)state;
     struct lca_stages s;
     struct lca_err err = {0};
-    assert_int_equal(parse(&s, "a: one \\\n  two \\\r\n# three\nb: c\n# not joined \\\nd: e", &err), 0);
+    assert_int_equal(parse(&s, "a: one \\\n  two \\\r\n# three\nb: c\n# not joined \\\nd: e",
+                           &err), 0);
     assert_int_equal(s.n, 3);
     assert_string_equal(s.item[0].command, "one   two # three");
     assert_int_equal(s.item[0].line, 1);
@@ -95,7 +97,8 @@ static void names_the_line(void **state)
         {"a.2: x\na*2: y", "f:2: the name a.2 is taken by line 1"},
         {"a: x \\", "f:1: ends with a backslash"},
         {"a: x\nb*256: y", "f:2: more than 256 processes"},
-        {"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz: x", "f:1: the name is longer than 47 letters"},
+        {"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz: x",
+         "f:1: the name is longer than 47 letters"},
     };
     for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
         struct lca_stages s;
@@ -103,7 +106,8 @@ static void names_the_line(void **state)
         assert_int_equal(parse(&s, wrong[k].text, &err), -1);
         assert_int_equal(err.status, LCA_USAGE);
         if (strncmp(err.text, wrong[k].message, strlen(wrong[k].message)) != 0)
-            fail_msg("'%s': '%s' does not begin with '%s'", wrong[k].text, err.text, wrong[k].message);
+            fail_msg("'%s': '%s' does not begin with '%s'", wrong[k].text, err.text,
+                     wrong[k].message);
         assert_null(s.item);
     }
 }
@@ -120,7 +124,8 @@ static void refuses_binary(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_stages), cmocka_unit_test(copies_workers), cmocka_unit_test(joins_lines),
+        cmocka_unit_test(reads_stages), cmocka_unit_test(copies_workers),
+        cmocka_unit_test(joins_lines),
         cmocka_unit_test(names_the_line), cmocka_unit_test(refuses_binary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

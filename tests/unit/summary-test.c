@@ -26,7 +26,8 @@ static void merges_key_by_key(void **state)
     struct lca_err err = {0};
     struct lca_buf changed = {0};
     json_t *into = json_loads("{\"z\":1,\"o\":{\"a\":1,\"p\":{\"q\":2}},\"l\":[1,2]}", 0, NULL);
-    json_t *from = json_loads("{\"o\":{\"b\":3,\"a\":1,\"p\":{\"q\":5}},\"l\":[3],\"a\":null,\"z\":1}", 0, NULL);
+    json_t *from = json_loads("{\"o\":{\"b\":3,\"a\":1,\"p\":{\"q\":5}},\"l\":[3],"
+                              "\"a\":null,\"z\":1}", 0, NULL);
     char *before = json_dumps(from, 0);
     assert_int_equal(lca_summary_merge(into, from, &changed, &err), 0);
     expect_json(into, "{\"z\":1,\"o\":{\"a\":1,\"p\":{\"q\":5},\"b\":3},\"l\":[3],\"a\":null}");
@@ -52,7 +53,8 @@ static void reads_keys(void **state)
     (void)state;
     struct lca_err err = {0};
     json_t *o = json_object();
-    struct lca_list good = {{"lr=0.05", "net=\"mnist-fc\"", "x={\"y\":[1,null]}", "e=\"a=b\"", "lr=1"}, 5};
+    struct lca_list good = {{"lr=0.05", "net=\"mnist-fc\"", "x={\"y\":[1,null]}", "e=\"a=b\"",
+                             "lr=1"}, 5};
     assert_int_equal(lca_keys_put(o, &good, "--set", &err), 0);
     expect_json(o, "{\"lr\":1,\"net\":\"mnist-fc\",\"x\":{\"y\":[1,null]},\"e\":\"a=b\"}");
     static const char *const wrong[] = {"lr", "=1", "net=mnist-fc", "lr=", "a=1 2"};
@@ -156,7 +158,8 @@ static void cuts_an_endless_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merges_key_by_key), cmocka_unit_test(reads_keys), cmocka_unit_test(saves_once),
+        cmocka_unit_test(merges_key_by_key), cmocka_unit_test(reads_keys),
+        cmocka_unit_test(saves_once),
         cmocka_unit_test(cuts_lines), cmocka_unit_test(cuts_an_endless_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
