@@ -24,7 +24,7 @@
 
 #define LCA_PROTO_WORK(F)       /* d */                                               \
     F(uint, pt,       R, "point; its THETA came before")                              \
-    F(uint, u,        R, "unit of HEAD.units")                                        \
+    F(uint, u,        R, "unit: chunk of HEAD.data.sets")                                        \
     F(uint, lease_ms, R, "milliseconds after which the unit also goes elsewhere")
 
 #define LCA_PROTO_DONE(F)       /* w: payload a slice of the gradient summed over the unit, nat, <f4[n] */ \

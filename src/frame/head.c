@@ -50,3 +50,17 @@ int lca_head_set(const struct lca_frame_head *head, const char *name, uint64_t *
     }
     return lca_fail(err, LCA_USAGE, "the stream has no set %s: it has%s", name, *names ? names : " none");
 }
+
+uint64_t lca_head_units(const struct lca_frame_head *head)
+{
+    uint64_t units = 0;
+    size_t k;
+    json_t *set;
+    json_array_foreach(json_object_get(head->data, "sets"), k, set) {
+        json_int_t N = json_integer_value(json_object_get(set, "N"));
+        json_int_t chunk = json_integer_value(json_object_get(set, "chunk"));
+        if (N > 0 && chunk > 0)
+            units += (uint64_t)(N / chunk);
+    }
+    return units;
+}

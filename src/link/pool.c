@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "frame/head.h"
 #include "link/member.h"
 
 enum { MAX_WORKERS = 64, MAX_SLOTS = 8, MAX_FAILS = 3, TIMES = 32 };
@@ -618,7 +619,7 @@ int lca_pool_head(struct lca_pool *p, struct lca_frame *head, struct lca_err *er
         return -1;
     data = json_string_value(json_object_get(p->head.u.head.data, "sha256"));
     snprintf(p->data, sizeof p->data, "%s", data ? data : "");
-    p->n_units = json_array_size(p->head.u.head.units);
+    p->n_units = lca_head_units(&p->head.u.head);
     p->n_cls = json_array_size(p->head.u.head.classes);
     p->P = p->head.u.head.P;
     return lca_link_serve(p->link, err);

@@ -1,6 +1,6 @@
 /* pool.h: the gradient workers, seen from lca-integrate.
  *
- * An evaluation point is a theta; its units are the chunks of HEAD.units. The pool
+ * An evaluation point is a theta; its units are the chunks of HEAD.data.sets. The pool
  * gives units to whoever has a free slot, lowest point and unit first, takes them
  * back from workers that die, gives them to a second worker when a lease runs out,
  * and hands results on in unit order, so that what is folded does not depend on who
@@ -37,7 +37,7 @@ struct lca_pool_opts {
 /* Binds; workers may join at once, and wait. */
 struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o, struct lca_err *err) LCA_MUST_USE;
 
-/* What the workers work on: HEAD with units, P, bycls, data (copied). */
+/* What the workers work on: HEAD with P, bycls, and data with chunks (copied). */
 int lca_pool_head(struct lca_pool *p, struct lca_frame *head, struct lca_err *err) LCA_MUST_USE;
 
 /* Asks for the gradient at theta[P] (copied): the point j/n of step it. pt must grow

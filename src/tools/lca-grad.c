@@ -125,23 +125,25 @@ struct chunk {
 static int read_units(struct grad *g, const struct lca_frame_head *h, struct chunk *chunk, uint32_t *most,
                       struct lca_err *err)
 {
-    size_t u;
-    json_t *unit;
+    size_t k, u = 0;
+    json_t *entry;
     *most = 0;
-    json_array_foreach(h->units, u, unit) {
-        const char *name = json_string_value(json_object_get(unit, "set"));
-        json_int_t lo = json_integer_value(json_object_get(unit, "lo"));
-        json_int_t hi = json_integer_value(json_object_get(unit, "hi"));
-        const struct lca_set *set = name ? lca_dataset_find(&g->data, name, err) : NULL;
+    json_array_foreach(json_object_get(h->data, "sets"), k, entry) {
+        const char *name = json_string_value(json_object_get(entry, "set"));
+        const struct lca_set *set = lca_dataset_find(&g->data, name ? name : "?", err);
+        json_int_t N = json_integer_value(json_object_get(entry, "N"));
+        json_int_t size = json_integer_value(json_object_get(entry, "chunk"));
         if (!set)
-            return name ? -1 : lca_fail(err, LCA_CORRUPT, "unit %zu has no set", u);
-        if (lo < 0 || hi <= lo || hi > (json_int_t)set->n)
-            return lca_fail(err, LCA_CORRUPT, "unit %zu is [%" PRId64 ", %" PRId64 ") of %u examples", u, (int64_t)lo,
-                            (int64_t)hi, set->n);
-        chunk[u].lo = set_start(g, set) + (uint32_t)lo;
-        chunk[u].hi = set_start(g, set) + (uint32_t)hi;
-        if (chunk[u].hi - chunk[u].lo > *most)
-            *most = chunk[u].hi - chunk[u].lo;
+            return -1;
+        if (N < 1 || N > (json_int_t)set->n || size < 1 || N % size)
+            return lca_fail(err, LCA_CORRUPT, "%" PRId64 " examples of %s in chunks of %" PRId64 ": the data has %u",
+                            (int64_t)N, name, (int64_t)size, set->n);
+        for (json_int_t lo = 0; lo < N; lo += size, u++) {
+            chunk[u].lo = set_start(g, set) + (uint32_t)lo;
+            chunk[u].hi = chunk[u].lo + (uint32_t)size;
+        }
+        if (size > *most)
+            *most = (uint32_t)size;
     }
     return 0;
 }
@@ -188,7 +190,7 @@ static int work(struct grad *g, struct lca_err *err)
         result = 0;
         goto out;
     }
-    size_t units = json_array_size(head->u.head.units);
+    uint64_t units = lca_head_units(&head->u.head);
     bool by_class = head->u.head.bycls;
     if (open_net(g, head, err) < 0 || !(chunk = lca_alloc(units, sizeof *chunk, err)) ||
         read_units(g, &head->u.head, chunk, &most, err) < 0 ||
@@ -198,7 +200,7 @@ static int work(struct grad *g, struct lca_err *err)
         goto out;
     while ((got = lca_worker_next(w, &job, err)) == 1) {
         if (job.u >= units) {
-            lca_fail(err, LCA_CORRUPT, "work on unit %" PRIu64 " of %zu", job.u, units);
+            lca_fail(err, LCA_CORRUPT, "work on unit %" PRIu64 " of %" PRIu64, job.u, units);
             goto out;
         }
         if (one_job(g, w, &job, &chunk[job.u], by_class, grad, sum, row, err) < 0)

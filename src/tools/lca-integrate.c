@@ -568,24 +568,20 @@ static json_t *sets_json(const struct integrate *x)
     return sets;
 }
 
-static json_t *units_json(struct integrate *x, struct lca_err *err)
+/* Which set each unit belongs to. */
+static int count_units(struct integrate *x, struct lca_err *err)
 {
-    json_t *units = json_array();
     size_t n = 0;
     for (unsigned s = 0; s < x->n_set; s++)
         n += (size_t)(x->set[s].N / x->set[s].chunk);
     x->unit_set = lca_alloc(n, sizeof *x->unit_set, err);
-    if (!units || !x->unit_set)
-        return NULL;
+    if (!x->unit_set)
+        return -1;
     n = 0;
-    for (unsigned s = 0; s < x->n_set; s++) {
-        for (uint64_t lo = 0; lo < x->set[s].N; lo += x->set[s].chunk) {
-            x->unit_set[n] = s;
-            json_array_append_new(units, json_pack("{s:I, s:s, s:I, s:I}", "u", (json_int_t)n++, "set", x->set[s].name,
-                                                   "lo", (json_int_t)lo, "hi", (json_int_t)(lo + x->set[s].chunk)));
-        }
-    }
-    return units;
+    for (unsigned s = 0; s < x->n_set; s++)
+        for (uint64_t k = 0; k < x->set[s].N / x->set[s].chunk; k++)
+            x->unit_set[n++] = s;
+    return 0;
 }
 
 /* HEAD of the pool and of the lca stream differ in what only one of them needs. */
@@ -599,7 +595,6 @@ static int fill_head(struct integrate *x, struct lca_frame *f, const char *st, s
     f->u.head.unit = "nat";
     f->u.head.nbmax = lca_slice_bytes(x->P);
     f->u.head.def = x->def;
-    f->u.head.units = NULL;
     f->u.head.data = json_copy(x->head.u.head.data);
     if (!f->u.head.data || json_object_set_new(f->u.head.data, "sets", sets_json(x)) < 0)
         return lca_fail(err, LCA_INTERNAL, "out of memory");
@@ -620,11 +615,10 @@ static int open_pool(struct integrate *x, struct lca_err *err)
         json_object_set_new(x->def, "by_class", json_boolean(opt.by_class)) < 0)
         return lca_fail(err, LCA_INTERNAL, "out of memory");
     int result = fill_head(x, &f, "pool", err);
-    if (result == 0 && !(f.u.head.units = units_json(x, err)))
-        result = -1;
+    if (result == 0)
+        result = count_units(x, err);
     if (result == 0)
         result = lca_pool_head(x->pool, &f, err);
-    json_decref(f.u.head.units);
     json_decref(f.u.head.data);
     return result;
 }

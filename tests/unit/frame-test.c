@@ -562,19 +562,19 @@ static void head_may_be_longer(void **state)
     (void)state;
     json_t *owned = json_array();
     struct lca_frame f = make_full(LCA_KIND_head, owned), back = {0};
-    json_t *units = json_array();
+    json_t *layers = json_array();
     for (int k = 0; k < 1000; k++)
-        json_array_append_new(units, json_pack("{s:i, s:s, s:i, s:i}", "u", k, "set", "train",
-                                               "lo", 50 * k, "hi", 50 * k + 50));
-    f.u.head.units = units;
+        json_array_append_new(layers, json_pack("{s:i, s:s, s:i, s:i}", "off", k, "n", "dense",
+                                                "len", 50 * k, "x", 50 * k + 50));
+    f.u.head.layers = layers;
     round_trip(&f, &back);
     struct lca_buf a = {0}, b = {0};
     struct lca_err err = {0};
     must(lca_frame_encode(&f, &a, &err), &err);
     edit(&b, &a, "t", BYTES("\xa4PING"));
     assert_int_equal(lca_frame_decode(&back, b.data, b.len, &err), -1);
-    assert_non_null(strstr(err.text, "PING: key units: too many values"));
-    json_decref(units);
+    assert_non_null(strstr(err.text, "PING: key layers: too many values"));
+    json_decref(layers);
     json_decref(owned);
     lca_frame_clear(&back);
     lca_buf_clear(&a);
