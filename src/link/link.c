@@ -1,6 +1,7 @@
 #include "link/link.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,6 +28,10 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
     if (!l)
         return NULL;
     l->sig.fd = -1;
+    /* payloads come and go with every frame: keep their memory instead of mapping and
+     * unmapping it each time (a quarter of the processor time on MNIST-FC) */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
     /* the threads of the context must inherit the blocked signals */
     if (lca_sig_open(&l->sig, place, err) < 0) {
         free(l);

@@ -737,11 +737,16 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
     if (make_eos(o, eos, err) < 0)
         return -1;
     const char *who;
-    lca_patience_reset(&o->patience);
+    uint64_t before = 0;
     while ((who = open_consumer(o))) {
+        uint64_t done = lca_out_done(o);
+        if (done != before)
+            lca_patience_reset(&o->patience);
+        before = done;
+        lca_patience_wait(&o->patience, "%s to take the end of %s, %llu frames before it", who, o->head.st,
+                          (unsigned long long)(o->next - done));
         if (lca_link_wait(o->link, 1000, err) < 0)
             return -1;
-        lca_patience_wait(&o->patience, "%s to take the end of %s", who, o->head.st);
     }
     for (int k = 0; k < o->n_target; k++) {
         struct lca_writer *w = o->target[k].writer;

@@ -776,7 +776,7 @@ static int finish(struct integrate *x, struct lca_err *err)
     lca_in_end(x->in);
     /* how busy the workers were differs from run to run: never in the stream */
     if (result == 0) {
-        json_object_set_new(eos.u.eos.final, "workers", json_integer((json_int_t)stats.workers));
+        json_object_set_new(eos.u.eos.final, "workers_joined", json_integer((json_int_t)stats.workers));
         json_object_set_new(eos.u.eos.final, "worker_busy", json_real(stats.busy));
         json_object_set_new(eos.u.eos.final, "units_again", json_integer((json_int_t)stats.again));
         result = lca_report(eos.u.eos.final, err);

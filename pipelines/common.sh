@@ -1,0 +1,172 @@
+# common.sh: what the pipelines share: options, --plan, the stages, the summary.
+# A pipeline sets its network and its defaults, then calls: pipeline "$@"
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PATH=$(cd "$here/.." && pwd)/bin:$PATH
+
+usage() {
+    cat <<EOF
+usage: pipelines/$name.sh $([ -n "$data" ] || echo "--data DIR") [OPTION]...
+$about
+
+  --data DIR         the data as published, or a file made by lca-data${data:+ (default: $data)}
+  --out DIR          what the run leaves (default: a new folder here)
+  --iterations N     training steps (default $iterations)
+  --examples N       train on the first N examples (default: all)
+  --workers N        gradient workers (default: one per core)
+  --device D         of the workers (default cpu)
+  --optimizer O      sgd or adam (default $optimizer)
+  --lr X             learning rate (default: sgd $lr_sgd, adam $lr_adam)
+  --momentum X       of sgd (default $momentum)
+  --batch N          examples of a mini-batch (default $batch)
+  --chunk N          examples of a unit of work (default: by the network)
+  --seed N           of weights and batches (default $seed)
+  --rule R           first-order, trapezoid, midpoint, simpson or boole (default $rule)
+  --tolerance X      refine each step until its residual is within X, or off (default 1e-3)
+  --min-pieces N     pieces of a step to begin with (default: by the rule)
+  --max-pieces N     and to end with (default 32)
+  --by-class         also allocate the loss of each class
+  --record           keep theta.lca and lca.lca
+  --plan             say what it would take, and stop
+EOF
+}
+
+die() {
+    echo "$name: $*" >&2
+    exit 2
+}
+
+parse() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+        -h|--help) usage; exit 0 ;;
+        --by-class) by_class=1 ;;
+        --record) record=1 ;;
+        --plan) plan=1 ;;
+        --data|--out|--iterations|--examples|--workers|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
+--rule|--tolerance|--min-pieces|--max-pieces)
+            [ $# -ge 2 ] || die "$1 needs a value: see --help"
+            local option=${1#--}
+            printf -v "${option//-/_}" %s "$2"
+            shift ;;
+        *) die "unknown option $1: see --help" ;;
+        esac
+        shift
+    done
+    [ -n "$data" ] || die "give --data DIR, the folder of the published files: see --help"
+    case $optimizer in
+    sgd) lr=${lr:-$lr_sgd} ;;
+    adam) lr=${lr:-$lr_adam} ;;
+    *) die "--optimizer takes sgd or adam, not '$optimizer'" ;;
+    esac
+    out=${out:-$name-$(date +%Y%m%d-%H%M%S)}
+    [ ! -e "$out/run.json" ] || die "$out holds a run already: give another --out"
+}
+
+# The data file: made once per run, unless the user has one.
+prepare() {
+    mkdir -p "$out"
+    out=$(cd "$out" && pwd)
+    file=$data
+    if [ -d "$data" ] || [ "${data#*:}" != "$data" ]; then
+        file=$out/data
+        lca-data make "$data" --out "$file" >"$out/data.txt"
+    fi
+    examples=${examples:-$(lca-data show --json "$file" | jq '.sets[] | select(.set == "train").n')}
+}
+
+# What the user left out is left to the programs' own defaults.
+trainer="" integrator=""
+arguments() {
+    trainer="--net $net --data '$file' --examples $examples --iterations $iterations --batch $batch"
+    trainer+=" --optimizer $optimizer --lr $lr --momentum $momentum --seed $seed"
+    integrator="--rule $rule${chunk:+ --chunk $chunk}${tolerance:+ --tolerance $tolerance}"
+    integrator+="${min_pieces:+ --min-pieces $min_pieces}${max_pieces:+ --max-pieces $max_pieces}"
+    integrator+="${by_class:+ --by-class}${sets:+ --sets $sets}"
+}
+
+stages() {
+    cat <<EOF
+train:     lca-train $trainer --out ipc:theta --expect integrate${record:+,record-theta}
+grad*$workers: lca-grad --data '$file' --device $device --pool ipc:pool
+integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check${record:+,record-lca}
+layers:    lca-layers  --in ipc:lca --out - --tap ipc:layers  | lca-tap --json > "\$LCA_OUT/layers.jsonl"
+helping:   lca-helping --in ipc:lca --out - --tap ipc:helping | lca-tap --json > "\$LCA_OUT/helping.jsonl"
+check:     lca-check   --in ipc:lca > "\$LCA_OUT/check.txt"
+EOF
+    if [ -n "$record" ]; then
+        cat <<EOF
+record-theta: lca-cat --in ipc:theta --out "\$LCA_OUT/theta.lca"
+record-lca:   lca-cat --in ipc:lca   --out "\$LCA_OUT/lca.lca"
+EOF
+    fi
+}
+
+# Time from a short measurement of one worker; sizes by counting.
+say_plan() {
+    local P chunks bench
+    P=$(lca-net "$net")
+    chunks=$((examples < 20000 ? examples : 20000))
+    bench=$(lca-grad --benchmark --net "$net" --data "$file" --examples "$chunks" --device "$device" ${by_class:+--by-class})
+    jq -rn --argjson b "$bench" --argjson d "$(lca-data show --json "$file")" --argjson P "$P" --argjson T "$iterations" \
+        --argjson n "$examples" --argjson w "$workers" --argjson classes "${by_class:+1}${by_class:-0}" '
+        ($d.sets | map(select(.set == "val").n) | add // 0) as $val
+        | (if $val > 0 then 2 else 1 end) as $sets
+        | (if $classes > 0 then ($d.classes | length) + 1 else 1 end) as $vectors
+        | ($b.us_per_example * 1e-6 * ($n + $val) / $w) as $gradient
+        | (2 * $T + 1) as $gradients
+        | "network     \($b.net), \($P) parameters",
+          "steps       \($T), on \($n) training and \($val) held-out examples",
+          "gradients   \($gradients) without refinement, \($gradient * 1000 | round) ms each with \($w) workers",
+          "time        \($gradients * $gradient / 60 * 10 | ceil / 10) minutes; each doubling of all steps doubles it",
+          "memory      \($b.peak_rss_mib | ceil) MiB per worker; 8 bytes x \($P * $sets * $vectors) per point in flight",
+          "recording   \(($T + 1) * $P * 4 / 1e6 | ceil) MB theta.lca, \($T * $P * 4 * $sets * $vectors / 1e6 | ceil) MB lca.lca"'
+}
+
+summary() {
+    echo
+    jq -r '
+        def bar($most): (40 * (if . < 0 then -. else . end) / $most | round) as $n
+            | (if . < 0 then "#" else "+" end) * ([$n, 1] | max);
+        def round4: . * 10000 | round / 10000;
+        "\(.network), \(.parameters) parameters, \(.iterations) steps on \(.examples) examples, \(.optimizer) lr \(.lr)",
+        "loss              \(.loss_first | round4) -> \(.loss_last | round4)   test \(.loss_test | round4), \(.accuracy_test) % right",
+        "conservation      total error \(.total_error_percent | round4) %, mean step error \(.mean_step_error * 1e9 | round / 1e9) nat",
+        "  first order     total error \(.first_order.total_error_percent | round4) %",
+        "gradients         \(.gradient_evaluations_per_step * 1000 | round / 1000) per step, \(.steps_at_max_pieces) steps at the most pieces; workers \(.worker_busy * 1000 | round / 10) % busy",
+        "parameters        \(.percent_helping_q * 100 | round / 100) % of those that did anything helped; \(.percent_zero * 100 | round / 100) % did nothing",
+        "",
+        "loss change by layer (# helped, + hurt)",
+        (([.layers[].lca | if . < 0 then -. else . end] | max) as $most | .layers[]
+            | "  \(.name + " " * ([14 - (.name | length), 1] | max))\(.lca * 10000 | round / 10000 | tostring | . + " " * ([10 - length, 1] | max))\(.lca | bar($most))")
+    ' "$out/summary.json"
+    echo
+    echo "everything about this run: $out"
+}
+
+pipeline() {
+    parse "$@"
+    if [ -n "$plan" ]; then
+        out=$(mktemp -d)
+        trap 'rm -rf "$out"' EXIT
+        prepare
+        say_plan
+        return
+    fi
+    prepare
+    arguments
+    stages >"$out/stages"
+    local status=0
+    lca-run --out "$out" --progress ipc:lca --iterations "$iterations" \
+        --set "workers=$workers" --set "device=\"$device\"" --run "pipeline=\"$name\"" \
+        --run "data=$(lca-data show --json "$file" | jq -c '{name, sha256, sets}')" \
+        --run "options=$(jq -cn '$ARGS.positional' --args -- "$@")" "$out/stages" || status=$?
+    [ "$file" != "$out/data" ] || [ -n "$record" ] || rm -f "$file"
+    [ ! -e "$out/summary.json" ] || [ $status -ne 0 ] || summary
+    return $status
+}
+
+# Options without a default of the pipeline's own.
+data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets=""
+by_class="" record="" plan=""
+workers=$(nproc) optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson
