@@ -30,6 +30,7 @@ struct lca_in {
     struct lca_buf aligned;
 
     bool hello_sent, connected, has_head, ended, acked_end;
+    bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
     uint64_t seq;                   /* of the next data frame */
@@ -115,9 +116,11 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
 static int in_items(struct lca_member *m, zmq_pollitem_t *items, int room)
 {
     struct lca_in *in = self(m);
-    if (in->sock.zmq)
-        return lca_member_poll_sock(&in->sock, items, room);
-    int fd = in->reader && !in->ended ? lca_reader_fd(in->reader) : -1;
+    if (in->sock.zmq) {
+        struct lca_sock events = {.monitor = in->sock.monitor};
+        return lca_member_poll_sock(in->asked ? &in->sock : &events, items, room);
+    }
+    int fd = in->asked && !in->ended ? lca_reader_fd(in->reader) : -1;
     if (fd < 0 || room < 1)
         return 0;
     items[0] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
@@ -127,8 +130,10 @@ static int in_items(struct lca_member *m, zmq_pollitem_t *items, int room)
 static int in_due(struct lca_member *m)
 {
     struct lca_in *in = self(m);
+    bool asked = in->asked;
+    in->asked = false;      /* asking lasts for one wait; items has been called before */
     if (in->reader)
-        return in->ended || lca_reader_fd(in->reader) >= 0 ? -1 : 0;
+        return !asked || in->ended || lca_reader_fd(in->reader) >= 0 ? -1 : 0;
     if (in->connected && !in->hello_sent)
         return 10;
     if (in->ack_due > 0)
@@ -291,6 +296,7 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
 {
     while (!in->ended) {
+        in->asked = true;
         int got = fetch(in, err);
         if (got == 1)
             got = check(in, &in->frame, err);
