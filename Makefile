@@ -1,12 +1,20 @@
-# make          installs what is missing, builds bin/
-# make demo     the main job on a generated data set
-# make test     every test; the last line counts them
-# make help     the rest
+# make             install what is missing (.ci/packages), build bin/
+# make demo        the main job on generated data, with a summary
+# make test        every test; the last line counts them
+# make test-long   the accuracy bars on real MNIST, a quarter of an hour
+# make san         every test under AddressSanitizer and UBSan
+# make bench       speed beside PyTorch
+# make man         docs/man/*.1 from the programs' own option tables
+# make clean
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 SHELL := bash
 
-B       := .build/$(if $(SAN),san,$(if $(CUDA),cuda,cpu))
+ifdef CUDA
+$(error this version computes on the CPU alone: run make without CUDA)
+endif
+
+B       := .build/$(if $(SAN),san,cpu)
 BIN     := $(if $(SAN),$(B)/bin,bin)
 LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
 
@@ -23,28 +31,52 @@ sources := $(wildcard src/*/*.c src/backend/cpu/*.c)
 library := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/tools/%,$(sources)))
 tools   := $(patsubst src/tools/%.c,$(BIN)/%,$(wildcard src/tools/lca-*.c))
 units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c))
+build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units
+.PHONY: all packages programs units demo test test-long san bench man clean
 all: packages
-	@$(MAKE) --no-print-directory programs
+	@$(build) programs
 packages:
 	@.ci/install build
 programs: $(tools)
 units: $(units)
 
+demo: all
+	@pipelines/demo.sh
+test:
+	@.ci/install build test
+	@$(build) programs units
+	@tests/run.sh $(abspath $(BIN)) $(B)/unit
+test-long: all
+	@.ci/install test
+	@bats tests/long
+san:
+	@$(MAKE) --no-print-directory SAN=1 test
+bench: all
+	@.ci/install bench
+	@tests/bench/mnist-fc.sh
+man: all
+	@for t in $(notdir $(tools)); do bin/$$t --man > docs/man/$$t.1; done
+clean:
+	rm -rf .build bin/lca-*
+
 $(B)/liblca.a: $(library)
-	rm -f $@ && ar rcs $@ $^
+	@echo "ar  $@"
+	@rm -f $@ && ar rcs $@ $^
 # Kernels may contract a*b+c: without FMA they lose a quarter of their speed.
 $(B)/backend/cpu/%.o: CFLAGS += -O3 -ffp-contract=fast
 $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc  $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BIN)/%: $(B)/tools/%.o $(B)/liblca.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "ld  $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/unit/%: tests/unit/%.c $(B)/liblca.a Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(B)/liblca.a -lcmocka $(LDLIBS)
+	@echo "ld  $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(B)/liblca.a -lcmocka $(LDLIBS)
 
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
