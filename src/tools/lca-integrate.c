@@ -4,9 +4,7 @@
  * of every step t and parameter i (Lan et al. 2019, section 3). Several steps are in
  * flight, so that workers never wait for one to end; frames leave in step order.
  *
- * A step has nodes: its two ends, shared with its neighbours ("whole" points), and
- * the points between (lca/path.h). When all nodes wanted are there the rule is
- * applied; while the residual is above the tolerance the pieces are doubled. */
+ * What a step needs is in lca/steps.h; this file joins it to the links. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,13 +14,13 @@
 #include "base/log.h"
 #include "base/tool.h"
 #include "frame/head.h"
-#include "lca/path.h"
+#include "lca/steps.h"
 #include "link/link.h"
 #include "link/pool.h"
 #include "nn/chunk.h"
 #include "nn/net.h"
 
-enum { MAX_SETS = 3, AHEAD = 8 };
+enum { AHEAD = 8 };
 
 static struct {
     const char *pool, *rule, *tolerance, *sets, *emit;
@@ -57,30 +55,6 @@ static const struct lca_opt opts[] = {
 };
 static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link), {0}};
 
-/* Gradient and loss of all sets at one theta. */
-struct node {
-    struct node *next;
-    uint64_t pt;
-    unsigned level, j;              /* j / 2^level of the way; level 0: a whole point */
-    bool done;
-    double *g;                      /* [set][row][P], nat: means over the set */
-    double *loss;                   /* [set][row] */
-};
-
-struct step {
-    struct step *next;
-    uint64_t it;
-    float *a, *b;                   /* theta_t (owned), theta_t+1 (the next step's, or last_theta) */
-    struct node *from, *to;         /* whole points: from owned, to likewise the next step's */
-    unsigned n, top;                /* pieces now; highest level asked for */
-    struct node *between;           /* nodes not yet added to their level, in order; owned */
-    double *level[LCA_LEVELS];      /* sums of the levels from 1 on, [set][row][P]; owned */
-    double trace[8];                /* residual after each doubling, of the worst set */
-    unsigned n_trace, evaluated;
-    double residual[MAX_SETS][8];
-    bool ready;
-};
-
 struct set {
     char name[8];
     uint64_t N, chunk;
@@ -96,362 +70,141 @@ struct integrate {
     struct lca_buf head_bytes;
     struct lca_net net;
     json_t *def;
-    uint64_t P, rows, theta_parts, it0;
-    struct set set[MAX_SETS];
+    uint64_t P, rows, theta_parts;
+    struct set set[LCA_STEPS_SETS];
     unsigned n_set, *unit_set;      /* set of each unit */
     enum lca_rule rule;
     bool refine;
     double tolerance;
     unsigned min_pieces, max_pieces;
-    bool emit_lca, emit_move, emit_grad, emit_eff;
+    bool with_lca, with_move, with_grad, with_eff;
     uint64_t parts, ahead;
 
     float *incoming;                /* theta being received */
     uint64_t got, it;               /* parameters of it; iteration expected */
-    float *last_theta;              /* the newest theta, not yet a step's a; owned */
-    struct node *last_whole;        /* its node; owned */
-    struct step *steps;             /* in flight, in order */
-    uint64_t n_steps, next_pt;
+    struct lca_steps *steps;
     bool head_sent, ended;
     char status[16];
-
-    float *A, *point;               /* [P] */
-    double *G, *all;                /* [row][P], [P]: effective gradient */
-    double *all0;                   /* [P]: gradient at theta_t, all classes */
+    float *A;                       /* [P], the vector being sent */
 
     uint64_t steps_done, evaluations, at_max;
     double loss_first, loss_last;
 };
 
-/* ---- numbers ---- */
-
-static const double *rows_of(const struct integrate *x, const double *v, unsigned s)
-{
-    return v + (size_t)s * x->rows * x->P;
-}
-
-/* The loss of set s at a node: the sum of its rows in order. */
-static double loss_at(const struct integrate *x, const struct node *n, unsigned s)
-{
-    double loss = 0;
-    for (uint64_t r = 0; r < x->rows; r++)
-        loss += n->loss[s * x->rows + r];
-    return loss;
-}
-
-/* G of one set, row by row, and `all`, the sum of the rows. First order: the gradient
- * at theta_t itself. */
-static int effective(struct integrate *x, const struct step *st, unsigned s, struct lca_err *err)
-{
-    double w[LCA_LEVELS], weight[LCA_LEVELS + 1];
-    const double *source[LCA_LEVELS + 1];
-    int n = 0;
-    if (lca_path_weights(x->rule, (int)st->n, w, err) < 0)
-        return -1;
-    if (x->rule == LCA_FIRST_ORDER) {
-        source[n] = st->from->g;
-        weight[n++] = 1;
-    } else if (w[0] != 0) {
-        source[n] = st->from->g;
-        weight[n++] = w[0];
-        source[n] = st->to->g;
-        weight[n++] = w[0];
-    }
-    for (unsigned k = 1; k < LCA_LEVELS; k++) {
-        if (w[k] != 0) {
-            source[n] = st->level[k];
-            weight[n++] = w[k];
-        }
-    }
-    memset(x->all, 0, x->P * sizeof *x->all);
-    for (uint64_t r = 0; r < x->rows; r++) {
-        const double *row[LCA_LEVELS + 1];
-        for (int k = 0; k < n; k++)
-            row[k] = rows_of(x, source[k], s) + r * x->P;
-        double *G = x->G + r * x->P;
-        lca_path_combine(G, row, weight, n, x->P);
-        for (uint64_t i = 0; i < x->P; i++)
-            x->all[i] += G[i];
-    }
-    return 0;
-}
-
-/* ---- asking the pool ---- */
-
-static struct node *node_new(struct integrate *x, struct lca_err *err)
-{
-    struct node *n = lca_alloc(1, sizeof *n, err);
-    if (!n)
-        return NULL;
-    n->g = lca_alloc(x->n_set * x->rows * x->P, sizeof *n->g, err);
-    n->loss = lca_alloc(x->n_set * x->rows, sizeof *n->loss, err);
-    n->pt = x->next_pt++;
-    if (n->g && n->loss)
-        return n;
-    free(n->g);
-    free(n->loss);
-    free(n);
-    return NULL;
-}
-
-static void node_free(struct node *n)
-{
-    if (!n)
-        return;
-    free(n->g);
-    free(n->loss);
-    free(n);
-}
-
-/* Asks for the nodes of the levels up to `top` that the step does not have. */
-static int ask(struct integrate *x, struct step *st, unsigned top, struct lca_err *err)
-{
-    struct node **end = &st->between;
-    while (*end)
-        end = &(*end)->next;
-    /* the midpoint rule uses its highest level alone */
-    unsigned from = x->rule == LCA_MIDPOINT ? top : st->top + 1;
-    for (unsigned level = from; level <= top; level++) {
-        for (unsigned j = 1; j < 1u << level; j += 2) {
-            struct node *n = node_new(x, err);
-            if (!n)
-                return -1;
-            n->level = level;
-            n->j = j;
-            *end = n;
-            end = &n->next;
-            lca_path_node(x->point, st->a, st->b, x->P, j, 1u << level);
-            if (lca_pool_point(x->pool, n->pt, st->it, st->it, j, 1u << level, x->point, err) < 0)
-                return -1;
-            st->evaluated++;
-        }
-    }
-    st->top = top;
-    return 0;
-}
-
-static struct node *node_of(struct integrate *x, uint64_t pt)
-{
-    if (x->last_whole && x->last_whole->pt == pt)
-        return x->last_whole;
-    for (struct step *st = x->steps; st; st = st->next) {
-        if (st->from->pt == pt)
-            return st->from;
-        for (struct node *n = st->between; n; n = n->next)
-            if (n->pt == pt)
-                return n;
-    }
-    return NULL;
-}
+/* ---- the pool's answers ---- */
 
 static int on_row(void *arg, const struct lca_pool_row *row, struct lca_err *err)
 {
     struct integrate *x = arg;
-    struct node *n = node_of(x, row->pt);
-    if (!n || (row->cls >= 0) != opt.by_class)
-        return lca_fail(err, LCA_INTERNAL, "a result for a point or class that was not asked for");
-    size_t at = x->unit_set[row->u] * x->rows + (row->cls < 0 ? 0 : (size_t)row->cls);
-    if (row->first)
-        n->loss[at] += row->loss;
-    lca_path_add(n->g + at * x->P + row->off, row->grad, row->len);
-    return 0;
+    if ((row->cls >= 0) != opt.by_class)
+        return lca_fail(err, LCA_CORRUPT, "pool: a worker answered %s class", opt.by_class ? "without" : "with a");
+    return lca_steps_add(x->steps, row->pt, x->unit_set[row->u], row->cls < 0 ? 0 : (unsigned)row->cls,
+                         row->first ? row->loss : 0, row->off, row->grad, row->len, err);
 }
 
 static int on_point(void *arg, uint64_t pt, struct lca_err *err)
 {
-    struct integrate *x = arg;
-    struct node *n = node_of(x, pt);
-    if (!n)
-        return lca_fail(err, LCA_INTERNAL, "a point that was not asked for");
-    for (unsigned s = 0; s < x->n_set; s++) {
-        double N = (double)x->set[s].N;
-        for (uint64_t k = 0; k < x->rows; k++)
-            n->loss[s * x->rows + k] /= N;
-        for (uint64_t i = 0; i < x->rows * x->P; i++)
-            n->g[s * x->rows * x->P + i] /= N;
-    }
-    n->done = true;
-    return 0;
+    return lca_steps_point(((struct integrate *)arg)->steps, pt, err);
 }
 
-/* ---- steps ---- */
-
-static void step_free(struct step *st)
+static int ask(void *arg, uint64_t pt, uint64_t order, uint64_t it, uint64_t j, uint64_t n, const float *theta,
+               struct lca_err *err)
 {
-    for (unsigned k = 0; k < LCA_LEVELS; k++)
-        free(st->level[k]);
-    while (st->between) {
-        struct node *n = st->between;
-        st->between = n->next;
-        node_free(n);
-    }
-    node_free(st->from);
-    free(st->a);
-    free(st);
-}
-
-static int new_theta(struct integrate *x, struct lca_err *err)
-{
-    struct node *whole = node_new(x, err);
-    float *theta = x->incoming;
-    if (!whole)
-        return -1;
-    uint64_t step = x->it > x->it0 ? x->it - 1 : x->it;
-    struct node *before = x->last_whole;
-    float *a = x->last_theta;
-    x->last_whole = whole;
-    x->last_theta = theta;
-    x->incoming = NULL;
-    if (!before)
-        return lca_pool_point(x->pool, whole->pt, step, x->it, 0, 1, theta, err);
-    struct step *st = lca_alloc(1, sizeof *st, err);
-    if (!st) {
-        node_free(before);
-        free(a);
-        return -1;
-    }
-    *st = (struct step){.it = step, .a = a, .b = theta, .from = before, .to = whole, .n = x->min_pieces,
-                        .evaluated = x->steps_done + x->n_steps == 0 ? 2 : 1};
-    struct step **end = &x->steps;
-    while (*end)
-        end = &(*end)->next;
-    *end = st;
-    x->n_steps++;
-    if (ask(x, st, (unsigned)lca_path_level(x->rule, (int)st->n), err) < 0)
-        return -1;
-    return lca_pool_point(x->pool, whole->pt, step, x->it, 0, 1, theta, err);
-}
-
-/* Adds nodes to their levels in order of j: the sums must not depend on arrival. */
-static void gather(struct integrate *x, struct step *st)
-{
-    while (st->between && st->between->done) {
-        struct node *n = st->between;
-        st->between = n->next;
-        if (!st->level[n->level]) {
-            st->level[n->level] = n->g;
-            n->g = NULL;
-        } else {
-            size_t len = x->n_set * x->rows * x->P;
-            for (size_t i = 0; i < len; i++)
-                st->level[n->level][i] += n->g[i];
-        }
-        node_free(n);
-    }
-}
-
-/* Applies the rule once all nodes are there; refines, or leaves the step ready. */
-static int settle(struct integrate *x, struct step *st, struct lca_err *err)
-{
-    gather(x, st);
-    if (st->ready || st->between || !st->from->done || !st->to->done)
-        return 0;
-    bool within = true;
-    for (unsigned s = 0; s < x->n_set; s++) {
-        if (effective(x, st, s, err) < 0)
-            return -1;
-        double change = lca_path_change(st->a, st->b, x->all, x->P);
-        double e = loss_at(x, st->to, s) - loss_at(x, st->from, s) - change;
-        if (!isfinite(e))
-            return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": the loss or its gradient on %s is not finite: "
-                            "training diverged; lower --lr", st->it, x->set[s].name);
-        st->residual[s][st->n_trace] = e;
-        within &= fabs(e) <= x->tolerance;
-    }
-    st->n_trace++;
-    unsigned most = sizeof st->residual[0] / sizeof st->residual[0][0];
-    if (!x->refine || within || 2 * st->n > x->max_pieces || st->n_trace == most) {
-        st->ready = true;
-        return 0;
-    }
-    st->n *= 2;
-    return ask(x, st, (unsigned)lca_path_level(x->rule, (int)st->n), err);
+    return lca_pool_point(((struct integrate *)arg)->pool, pt, order, it, j, n, theta, err);
 }
 
 /* ---- frames ---- */
 
-static int emit_set(struct integrate *x, struct step *st, unsigned s, struct lca_err *err)
+/* All classes (-1), then each where they are wanted. */
+static int last_row(const struct integrate *x)
 {
-    struct lca_frame f = LCA_FRAME(lca);
-    struct lca_frame_lca *h = &f.u.lca;
-    const double *g0 = rows_of(x, st->from->g, s);
-    if (effective(x, st, s, err) < 0)
-        return -1;
-    memset(x->all0, 0, x->P * sizeof *x->all0);
-    for (uint64_t r = 0; r < x->rows; r++)
-        for (uint64_t i = 0; i < x->P; i++)
-            x->all0[i] += g0[r * x->P + i];
-    for (int c = -1; c < (opt.by_class ? (int)x->rows : 0); c++) {
-        const double *G = c < 0 ? x->all : x->G + (size_t)c * x->P;
-        struct lca_path_sums sums = lca_path_allocate(x->A, st->a, st->b, G, c < 0 ? x->all0 : g0 + (size_t)c * x->P,
-                                                      x->P);
+    return opt.by_class ? (int)x->rows - 1 : -1;
+}
+
+static int emit_lca(struct integrate *x, const struct lca_step_done *st, unsigned s, struct lca_err *err)
+{
+    for (int c = -1; c <= last_row(x); c++) {
+        struct lca_frame f = LCA_FRAME(lca);
+        struct lca_frame_lca *h = &f.u.lca;
+        const double *G;
+        if (lca_steps_effective(x->steps, s, c, &G, err) < 0)
+            return -1;
+        struct lca_path_sums sums = lca_path_allocate(x->A, st->a, st->b, G, lca_steps_gradient(x->steps, s, c), x->P);
         *h = (struct lca_frame_lca){.it = st->it, .set = x->set[s].name, .cls = c, .sum = sums.sum, .abs = sums.abs,
                                     .fo = sums.fo, .n = st->n, .ev = st->evaluated};
-        h->L0 = c < 0 ? loss_at(x, st->from, s) : st->from->loss[s * x->rows + (size_t)c];
-        h->L1 = c < 0 ? loss_at(x, st->to, s) : st->to->loss[s * x->rows + (size_t)c];
+        lca_steps_loss(x->steps, s, c, &h->L0, &h->L1);
         h->res = h->L1 - h->L0 - h->sum;
         if (c < 0) {
             h->tr.n = st->n_trace;
             memcpy(h->tr.v, st->residual[s], st->n_trace * sizeof *h->tr.v);
         }
-        if (lca_out_vector(x->out, &f, &h->off, &h->part, x->A, x->P, err) < 0)
-            return -1;
         if (s == 0 && c < 0) {
             if (x->steps_done == 0)
                 x->loss_first = h->L0;
             x->loss_last = h->L1;
         }
+        if (lca_out_vector(x->out, &f, &h->off, &h->part, x->A, x->P, err) < 0)
+            return -1;
     }
     return 0;
 }
 
-/* The vectors that go with A: rounded once, by set and class. */
-static int emit_vectors(struct integrate *x, struct step *st, bool effective_ones, unsigned s, struct lca_err *err)
+static int emit_move(struct integrate *x, const struct lca_step_done *st, struct lca_err *err)
 {
-    const double *rows = effective_ones ? x->G : rows_of(x, st->from->g, s);
-    if (effective_ones && effective(x, st, s, err) < 0)
-        return -1;
-    for (int c = -1; c < (opt.by_class ? (int)x->rows : 0); c++) {
-        for (uint64_t i = 0; i < x->P; i++) {
-            double sum = 0;
-            for (uint64_t r = 0; c < 0 && r < x->rows; r++)
-                sum += rows[r * x->P + i];
-            x->A[i] = (float)(c < 0 ? sum : rows[(size_t)c * x->P + i]);
-        }
+    struct lca_frame f = LCA_FRAME(move);
+    f.u.move.it = st->it;
+    for (uint64_t i = 0; i < x->P; i++)
+        x->A[i] = (float)((double)st->b[i] - st->a[i]);
+    return lca_out_vector(x->out, &f, &f.u.move.off, &f.u.move.part, x->A, x->P, err);
+}
+
+static void round_to(float *A, const double *v, uint64_t P)
+{
+    for (uint64_t i = 0; i < P; i++)
+        A[i] = (float)v[i];
+}
+
+static int emit_grad(struct integrate *x, const struct lca_step_done *st, unsigned s, struct lca_err *err)
+{
+    for (int c = -1; c <= last_row(x); c++) {
+        struct lca_frame f = LCA_FRAME(grad);
+        double L1;
+        f.u.grad = (struct lca_frame_grad){.it = st->it, .set = x->set[s].name, .cls = c};
+        lca_steps_loss(x->steps, s, c, &f.u.grad.loss, &L1);
+        round_to(x->A, lca_steps_gradient(x->steps, s, c), x->P);
+        if (lca_out_vector(x->out, &f, &f.u.grad.off, &f.u.grad.part, x->A, x->P, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int emit_eff(struct integrate *x, const struct lca_step_done *st, unsigned s, struct lca_err *err)
+{
+    for (int c = -1; c <= last_row(x); c++) {
         struct lca_frame f = LCA_FRAME(eff);
+        const double *G;
         f.u.eff = (struct lca_frame_eff){.it = st->it, .set = x->set[s].name, .cls = c};
-        uint64_t *off = &f.u.eff.off, *part = &f.u.eff.part;
-        if (!effective_ones) {
-            f.kind = LCA_KIND_grad;
-            f.u.grad = (struct lca_frame_grad){.it = st->it, .set = x->set[s].name, .cls = c};
-            f.u.grad.loss = c < 0 ? loss_at(x, st->from, s) : st->from->loss[s * x->rows + (size_t)c];
-            off = &f.u.grad.off;
-            part = &f.u.grad.part;
-        }
-        if (lca_out_vector(x->out, &f, off, part, x->A, x->P, err) < 0)
+        if (lca_steps_effective(x->steps, s, c, &G, err) < 0)
+            return -1;
+        round_to(x->A, G, x->P);
+        if (lca_out_vector(x->out, &f, &f.u.eff.off, &f.u.eff.part, x->A, x->P, err) < 0)
             return -1;
     }
     return 0;
 }
 
-static int emit(struct integrate *x, struct step *st, struct lca_err *err)
+static int emit(struct integrate *x, const struct lca_step_done *st, struct lca_err *err)
 {
-    for (unsigned s = 0; x->emit_lca && s < x->n_set; s++)
-        if (emit_set(x, st, s, err) < 0)
+    for (unsigned s = 0; s < x->n_set; s++)
+        if (emit_lca(x, st, s, err) < 0)
             return -1;
-    if (x->emit_move) {
-        struct lca_frame f = LCA_FRAME(move);
-        f.u.move.it = st->it;
-        for (uint64_t i = 0; i < x->P; i++)
-            x->A[i] = (float)((double)st->b[i] - st->a[i]);
-        if (lca_out_vector(x->out, &f, &f.u.move.off, &f.u.move.part, x->A, x->P, err) < 0)
+    if (x->with_move && emit_move(x, st, err) < 0)
+        return -1;
+    for (unsigned s = 0; x->with_grad && s < x->n_set; s++)
+        if (emit_grad(x, st, s, err) < 0)
             return -1;
-    }
-    for (unsigned s = 0; x->emit_grad && s < x->n_set; s++)
-        if (emit_vectors(x, st, false, s, err) < 0)
-            return -1;
-    for (unsigned s = 0; x->emit_eff && s < x->n_set; s++)
-        if (emit_vectors(x, st, true, s, err) < 0)
+    for (unsigned s = 0; x->with_eff && s < x->n_set; s++)
+        if (emit_eff(x, st, s, err) < 0)
             return -1;
     x->steps_done++;
     x->evaluations += st->evaluated;
@@ -461,16 +214,16 @@ static int emit(struct integrate *x, struct step *st, struct lca_err *err)
 
 static int emit_ready(struct integrate *x, struct lca_err *err)
 {
-    while (x->steps && x->steps->ready && x->head_sent && lca_out_room(x->out)) {
-        struct step *st = x->steps;
+    const struct lca_step_done *st;
+    if (!x->head_sent)
+        return 0;
+    while ((st = lca_steps_ready(x->steps)) && lca_out_room(x->out)) {
         if (emit(x, st, err) < 0)
             return -1;
-        x->steps = st->next;
-        x->n_steps--;
-        step_free(st);
+        lca_steps_drop(x->steps);
     }
-    if (x->head_sent)
-        lca_in_done(x->in, lca_out_done(x->out) / x->parts * x->theta_parts);
+    /* theta_t is done with when A_t has been acknowledged */
+    lca_in_done(x->in, lca_out_done(x->out) / x->parts * x->theta_parts);
     return 0;
 }
 
@@ -505,15 +258,15 @@ static int parse_options(struct integrate *x, struct lca_err *err)
         return lca_fail(err, LCA_USAGE, "--max-pieces %u is below --min-pieces %u", x->max_pieces, x->min_pieces);
     for (const char *k = opt.emit; *k;) {
         size_t n = strcspn(k, ",");
-        bool *which = n == 3 && !strncmp(k, "lca", n) ? &x->emit_lca : n == 4 && !strncmp(k, "move", n) ? &x->emit_move
-                    : n == 4 && !strncmp(k, "grad", n) ? &x->emit_grad : n == 3 && !strncmp(k, "eff", n) ? &x->emit_eff
+        bool *which = n == 3 && !strncmp(k, "lca", n) ? &x->with_lca : n == 4 && !strncmp(k, "move", n) ? &x->with_move
+                    : n == 4 && !strncmp(k, "grad", n) ? &x->with_grad : n == 3 && !strncmp(k, "eff", n) ? &x->with_eff
                     : NULL;
         if (!which)
             return lca_fail(err, LCA_USAGE, "--emit takes lca, move, grad, eff, not '%.*s'", (int)n, k);
         *which = true;
         k += n + (k[n] == ',');
     }
-    if (!x->emit_lca)
+    if (!x->with_lca)
         return lca_fail(err, LCA_USAGE, "--emit needs lca among its kinds");
     return 0;
 }
@@ -523,7 +276,7 @@ static int add_set(struct integrate *x, const char *name, size_t len, struct lca
     struct set *set = &x->set[x->n_set];
     uint64_t unused;
     uint32_t chunk;
-    if (x->n_set == MAX_SETS || len >= sizeof set->name)
+    if (x->n_set == LCA_STEPS_SETS || len >= sizeof set->name)
         return lca_fail(err, LCA_USAGE, "--sets takes train, val, test, not '%s'", name);
     snprintf(set->name, sizeof set->name, "%.*s", (int)len, name);
     for (unsigned s = 0; s < x->n_set; s++)
@@ -628,7 +381,7 @@ static int open_out(struct integrate *x, struct lca_err *err)
 {
     struct lca_frame f;
     uint64_t vectors = x->n_set * (opt.by_class ? x->rows + 1 : 1);
-    x->parts = lca_slices(x->P) * (vectors * (1u + x->emit_grad + x->emit_eff) + x->emit_move);
+    x->parts = lca_slices(x->P) * (vectors * (1u + x->with_grad + x->with_eff) + x->with_move);
     int result = fill_head(x, &f, "lca", err);
     f.u.head.parts = x->parts;
     f.u.head.num = lca_pool_num(x->pool);
@@ -656,26 +409,27 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
         lca_net_parse(&x->net, x->head.payload, x->head.nb, err) < 0)
         return -1;
     x->P = x->head.u.head.P;
-    x->it = x->it0 = x->head.u.head.it0;
+    x->it = x->head.u.head.it0;
     x->theta_parts = lca_slices(x->P);
     if (strcmp(f->st, "theta") != 0 || x->P != x->net.P || x->P == 0 || x->head.u.head.parts != x->theta_parts)
         return lca_fail(err, LCA_USAGE, "%s is a %s stream: lca-integrate reads a theta stream", lca_in_text(x->in), f->st);
     x->rows = opt.by_class ? x->net.classes : 1;
     if (choose_sets(x, err) < 0 || open_pool(x, err) < 0)
         return -1;
+    struct lca_steps_opts o = {.P = x->P, .n_set = x->n_set, .rows = (unsigned)x->rows, .rule = x->rule,
+                               .refine = x->refine, .tolerance = x->tolerance, .min_pieces = x->min_pieces,
+                               .max_pieces = x->max_pieces, .it0 = x->it, .arg = x, .ask = ask};
+    for (unsigned s = 0; s < x->n_set; s++)
+        o.N[s] = x->set[s].N;
     /* as many steps ahead as a gigabyte and the window of theta allow */
-    uint64_t bytes = x->n_set * x->rows * x->P * sizeof (double) * 4;
     uint64_t window = lca_in_window(x->in) / x->theta_parts;
-    x->ahead = (1u << 30) / bytes;
+    x->ahead = (1u << 30) / lca_steps_bytes(&o);
     x->ahead = x->ahead > AHEAD ? AHEAD : x->ahead < 2 ? 2 : x->ahead;
     if (x->ahead > window - 1)
         x->ahead = window - 1;
     x->A = lca_alloc(x->P, sizeof *x->A, err);
-    x->point = lca_alloc(x->P, sizeof *x->point, err);
-    x->G = lca_alloc(x->rows * x->P, sizeof *x->G, err);
-    x->all = lca_alloc(x->P, sizeof *x->all, err);
-    x->all0 = lca_alloc(x->P, sizeof *x->all0, err);
-    return x->A && x->point && x->G && x->all && x->all0 ? 0 : -1;
+    x->steps = lca_steps_new(&o, err);
+    return x->A && x->steps ? 0 : -1;
 }
 
 /* ---- the loop ---- */
@@ -694,16 +448,17 @@ static int take_theta(struct integrate *x, const struct lca_frame *f, struct lca
     if (x->got < x->P)
         return 0;
     x->got = 0;
-    int result = new_theta(x, err);
+    float *theta = x->incoming;
+    x->incoming = NULL;
     x->it++;
-    return result;
+    return lca_steps_theta(x->steps, theta, err);
 }
 
 /* Takes what may be taken. 1: something came. */
 static int take(struct integrate *x, struct lca_err *err)
 {
     struct lca_frame *f;
-    if (x->ended || (x->ahead && x->n_steps >= x->ahead))
+    if (x->ended || (x->steps && lca_steps_in_flight(x->steps) >= x->ahead))
         return 0;
     int got = lca_in_poll(x->in, &f, err);
     if (got <= 0)
@@ -728,14 +483,11 @@ static int loop(struct integrate *x, struct lca_err *err)
         int got = take(x, err);
         if (got < 0)
             return -1;
-        if (!x->head_sent && x->all0 && lca_pool_num(x->pool) && open_out(x, err) < 0)
+        if (!x->head_sent && x->steps && lca_pool_num(x->pool) && open_out(x, err) < 0)
             return -1;
-        for (struct step *st = x->steps; st; st = st->next)
-            if (settle(x, st, err) < 0)
-                return -1;
-        if (emit_ready(x, err) < 0)
+        if (x->steps && (lca_steps_settle(x->steps, err) < 0 || emit_ready(x, err) < 0))
             return -1;
-        if (x->ended && !x->steps && x->head_sent)
+        if (x->ended && x->head_sent && lca_steps_in_flight(x->steps) == 0)
             return 0;
         if (lca_link_want(x->link) == LCA_SIG_STOP && !x->ended) {
             lca_in_leave(x->in);
@@ -802,20 +554,10 @@ out:
     if (result < 0 && x.out)
         lca_out_abort(x.out, err->text);
     lca_link_free(x.link);
-    while (x.steps) {
-        struct step *st = x.steps;
-        x.steps = st->next;
-        step_free(st);
-    }
-    node_free(x.last_whole);
-    free(x.last_theta);
+    lca_steps_free(x.steps);
     free(x.incoming);
     free(x.unit_set);
     free(x.A);
-    free(x.point);
-    free(x.G);
-    free(x.all);
-    free(x.all0);
     json_decref(x.def);
     lca_net_clear(&x.net);
     lca_frame_clear(&x.head);
