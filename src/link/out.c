@@ -1,5 +1,6 @@
 /* out.c: the producer's side of a stream. Frames are kept until every consumer has
  * acknowledged them; each consumer gets as many as it has granted. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "link/record.h"
 
 enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32, TAP_SMALL = 32 * 1024 };
+
+#define TAP_END_WAIT 0.5    /* seconds */
 
 enum peer_state {
     PEER_LIVE,
@@ -170,6 +173,18 @@ static void tap_serve(struct lca_out *o, struct target *t)
     }
     if (fresh && o->has_head)
         tap_publish(t, &o->head_packet);
+}
+
+/* On a busy machine the queue of a tap may be full just when the stream ends, and nothing
+ * follows that could tell it what it missed. So EOS is said until the taps have left. */
+static void tap_end(struct lca_out *o, struct target *t)
+{
+    double until = lca_now() + TAP_END_WAIT;
+    while (t->n_full_taps + t->n_header_taps > 0 && lca_now() < until) {
+        tap_publish(t, &o->eos_packet);
+        poll(NULL, 0, 5);
+        tap_serve(o, t);
+    }
 }
 
 /* consumers */
@@ -709,10 +724,11 @@ static int make_eos(struct lca_out *o, struct lca_frame *eos, struct lca_err *er
                                          zmq_msg_size(&o->eos_packet.head), NULL, 0, err) < 0 ||
                           lca_writer_flush(t->writer, true, err) < 0))
             return -1;
-        tap_publish(t, &o->eos_packet);
     }
     for (int k = 0; k < o->n_peer; k++)
         pump(o, &o->peer[k]);
+    for (int k = 0; k < o->n_target; k++)
+        tap_end(o, &o->target[k]);
     return 0;
 }
 

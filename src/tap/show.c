@@ -90,8 +90,9 @@ static int read_spec(struct piece *p, const char *spec, size_t len, struct lca_e
     }
     good &= k + 1 == len && k < sizeof p->spec && spec[k] && strchr("dxXeEfFgGs", spec[k]);
     if (!good)
-        return lca_fail(err, LCA_USAGE, "--format: '%.*s' is no number format: write %%{name:.3f}, with d, "
-                        "x, e, f, g or s at the end, as for printf", (int)(len < 40 ? len : 40), spec);
+        return lca_fail(err, LCA_USAGE, "--format: '%.*s' is no number format: write %%{name:.3f}, "
+                        "with d, x, e, f, g or s at the end, as for printf",
+                        (int)(len < 40 ? len : 40), spec);
     memcpy(p->spec, spec, k);
     p->conversion = spec[k];
     return 0;
@@ -115,8 +116,8 @@ static char *read_literal(const char **text, struct lca_err *err)
     while (*p && !(p[0] == '%' && p[1] == '{')) {
         char c = *p == '\\' ? escaped(p[1]) : *p;
         if (!c) {
-            lca_fail(err, LCA_USAGE, "--format: '%.2s' is unknown: there are \\n, \\t, \\r and \\\\",
-                     p);
+            lca_fail(err, LCA_USAGE, "--format: '%.2s' is unknown: there are \\n, \\t, \\r and "
+                     "\\\\", p);
             free(literal);
             return NULL;
         }
@@ -204,8 +205,8 @@ static int name_values(struct lca_show *s, const struct lca_frame *f, struct lca
 {
     uint64_t n = lca_frame_count(f);
     if (n > LCA_SHOW_MOST && !s->opts.all_data)
-        return lca_fail(err, LCA_USAGE, "%s has %" PRIu64 " values, too many for columns: choose --fields, "
-                        "use --json, or say --data to have them all", s->kind, n);
+        return lca_fail(err, LCA_USAGE, "%s has %" PRIu64 " values, too many for columns: choose "
+                        "--fields, use --json, or say --data to have them all", s->kind, n);
     if (add_field(s, "it", 2, err) < 0)
         return -1;
     for (uint64_t k = 0; k < n; k++) {

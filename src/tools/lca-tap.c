@@ -76,8 +76,8 @@ static int open_all(struct tap *t, const char *text, struct lca_err *err)
         return -1;
     bool is_stdin = from.kind == LCA_EP_STDIO;
     if (is_stdin && isatty(STDIN_FILENO))
-        return lca_fail(err, LCA_USAGE, "stdin is a terminal: name a link or a file, such as ipc:lca "
-                        "or OUT/lca.lca");
+        return lca_fail(err, LCA_USAGE, "stdin is a terminal: name a link or a file, such as "
+                        "ipc:lca or OUT/lca.lca");
     bool is_file = from.kind == LCA_EP_FILE ||
                    (is_stdin && fstat(STDIN_FILENO, &s) == 0 && S_ISREG(s.st_mode));
     t->live = !is_file || isatty(STDOUT_FILENO);
