@@ -1,0 +1,120 @@
+load ../helper
+# What the pages say: that their recipes run, and that what they name exists.
+
+PAGES=$ROOT/docs
+
+# page_block FILE WORD: the indented lines of FILE from "cat > WORD <<'END'" to END.
+page_block() {
+    sed -n "/^    cat > $2 <<'END'/,/^    END/p" "$1" | sed '1d;$d;s/^    //'
+}
+
+# A short lca stream, run.lca, without lca-run.
+make_stream() {
+    export LCA_DIR=$PWD/ipc
+    mkdir -m 700 ipc
+    lca-data make synth:1,1100 --out digits.data >/dev/null
+    lca-grad --data digits.data --pool ipc:pool 3>&- &
+    lca-train --net mnist-fc --data digits.data --iterations 3 |
+        lca-integrate --pool ipc:pool > run.lca
+    wait
+}
+
+@test "docs: layers.py says what lca-layers says" {
+    make_stream
+    "$PYTHON" "$PAGES/examples/layers.py" < run.lca > python.jsonl
+    lca-layers < run.lca | lca-tap --kind layers --fields it,set,data > lca.jsonl
+    run jq -en --slurpfile a python.jsonl --slurpfile b lca.jsonl '
+        ($b | map(select(.set == "train"))) as $b | ($a | length) == 3 and ($b | length) == 3 and
+        all(range(3); . as $k | $a[$k].it == $k and $b[$k].it == $k and
+            ([[$a[$k].layers[]], $b[$k].data] | transpose | length == 3 and
+                all(.[]; (.[0] - .[1] | fabs) < 1e-12)))'
+    assert_success
+}
+
+@test "docs: layers.py refuses a stream that is cut off" {
+    make_stream
+    size=$(stat -c %s run.lca)
+    head -c $((size / 2)) run.lca > cut.lca
+    run -5 --separate-stderr "$PYTHON" "$PAGES/examples/layers.py" < cut.lca
+    assert_equal "$stderr" "layers.py: the stream ends without EOS"
+}
+
+@test "docs: the page shows layers.py as it is" {
+    awk '/^```python/ { f = 1; next } /^```/ { f = 0 } f' "$PAGES/taps-and-swaps.md" > shown.py
+    run diff <(sed -n '/^import json/,$p' "$PAGES/examples/layers.py") shown.py
+    assert_success
+}
+
+@test "docs: the recipes of taps and swaps run" {
+    lca-data make synth:1,1100 --out digits.data >/dev/null
+    page_block "$PAGES/taps-and-swaps.md" stages | sed 's/--iterations 500/--iterations 3/' > stages
+    page_block "$PAGES/taps-and-swaps.md" replay > replay
+    assert_file_contains stages '^train: .*--iterations 3 '
+    lca-run --quiet --out out stages 3>&-
+    lca-run --quiet --out replayed replay 3>&-
+    run cmp out/layers.jsonl replayed/layers.jsonl
+    assert_success
+    # the stage file with layers.py in place of lca-layers, by the page's own sed
+    sed -n "/^    sed -e '\/^show:/,/> swapped\$/p" "$PAGES/taps-and-swaps.md" |
+        sed "s|docs/examples/layers.py|$PAGES/examples/layers.py|" > edit
+    bash edit
+    lca-run --quiet --out swapped.out swapped 3>&-
+    run wc -l < swapped.out/layers.jsonl
+    assert_output 3
+}
+
+@test "docs: the stage file of the page on pipelines runs" {
+    lca-data make synth:1,1100 --out digits.data >/dev/null
+    page_block "$PAGES/pipelines.md" stages | sed 's/--iterations 100/--iterations 3/' > stages
+    lca-run --quiet --out out stages 3>&-
+    # every key that it leaves is explained
+    for key in $(jq -r 'keys[]' out/summary.json); do
+        assert_file_contains "$PAGES/pipelines.md" "^|.*\`$key\`.*|.*|.*|"
+    done
+}
+
+@test "docs: the description of the page on networks is good" {
+    awk '/^```json/ { f = 1; next } /^```/ { f = 0 } f' "$PAGES/networks.md" > my.json
+    run lca-net my.json
+    assert_success
+    assert_output 238510
+    while IFS='|' read -r _ name _ parameters _; do
+        run lca-net "$(tr -d '` ' <<< "$name")"
+        assert_output "$(tr -d ', ' <<< "$parameters")"
+    done < <(grep -E '^\| `(mnist|cifar)-' "$PAGES/networks.md")
+}
+
+@test "docs: files, functions and pages that are named exist" {
+    local missing=()
+    while read -r page name; do
+        file=${name%%:*}
+        function=${name#"$file"}
+        function=${function#:}
+        if [ ! -e "$ROOT/$file" ]; then
+            missing+=("$page: $file")
+        elif [ -n "$function" ] && ! grep -q "\b${function#struct }\b" "$ROOT/$file"; then
+            missing+=("$page: $name")
+        fi
+    done < <(cd "$ROOT" && grep -oE '`(src|proto|tests|pipelines|docs|\.ci)/[^`* ]*( lca_[a-z_]*)?`' \
+        README.md docs/*.md | tr -d '`' | sed 's/:/ /' | grep -v NAME)
+    while read -r page target; do
+        [ -e "$(dirname "$ROOT/$page")/$target" ] || missing+=("$page: link to $target")
+    done < <(cd "$ROOT" && grep -oE '\]\([^)#:]+\)' README.md docs/*.md |
+        tr -d '])(' | sed 's/:/ /')
+    [ ${#missing[@]} -eq 0 ] || fail "$(printf '%s\n' "${missing[@]}")"
+}
+
+@test "docs: README and lca(7) name every program" {
+    for source in "$ROOT"/src/tools/lca-*.c; do
+        name=$(basename "$source" .c)
+        assert_file_contains "$ROOT/README.md" "^| \`$name\` |"
+        assert_file_contains "$PAGES/man/lca.7" "^.BR.* ${name/-/\\\\-}[ \"]"
+    done
+}
+
+@test "docs: lca(7) has no mistakes of roff" {
+    command -v groff >/dev/null || skip "no groff"
+    run groff -man -ww -z "$PAGES/man/lca.7"
+    assert_success
+    assert_output ""
+}
