@@ -130,7 +130,7 @@ summary() {
             | (if . < 0 then "#" else "+" end) * ([$n, 1] | max);
         def round4: . * 10000 | round / 10000;
         "\(.network), \(.parameters) parameters, \(.iterations) steps on \(.examples) examples, \(.optimizer) lr \(.lr)",
-        "loss              \(.loss_first | round4) -> \(.loss_last | round4)   test \(.loss_test | round4), \(.accuracy_test) % right",
+        "loss              \(.loss_first | round4) -> \(.loss_last | round4)   test \(.loss_test | round4), \(.accuracy_test | round4) % right",
         "conservation      total error \(.total_error_percent | round4) %, mean step error \(.mean_step_error * 1e9 | round / 1e9) nat",
         "  first order     total error \(.first_order.total_error_percent | round4) %",
         "gradients         \(.gradient_evaluations_per_step * 1000 | round / 1000) per step, \(.steps_at_max_pieces) steps at the most pieces; workers \(.worker_busy * 1000 | round / 10) % busy",

@@ -30,6 +30,7 @@ struct lca_in {
     struct lca_buf aligned;
 
     bool hello_sent, connected, has_head, ended, acked_end;
+    bool dismissed;                 /* sent away: nothing more will come */
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
@@ -252,8 +253,12 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
         return lca_fail(err, strcmp(f->u.err.code, "frame") == 0 ? LCA_CORRUPT : LCA_USAGE, "%s: refused: %s",
                         in->endpoint.text, f->u.err.msg);
     }
-    if (f->kind == LCA_KIND_bye)
-        return lca_fail(err, LCA_PEER, "%s: sent away: %s", in->endpoint.text, f->u.bye.why ? f->u.bye.why : "");
+    if (f->kind == LCA_KIND_bye) {
+        /* another consumer has taken our place: ours is to end in order */
+        lca_note("%s: %s at seq %" PRIu64, in->endpoint.text, f->u.bye.why ? f->u.bye.why : "sent away", in->seq);
+        in->dismissed = in->acked_end = true;
+        return 0;
+    }
     if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong)
         return 0;
     if (f->kind == LCA_KIND_head)
@@ -295,7 +300,7 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
 
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
 {
-    while (!in->ended) {
+    while (!in->ended && !in->dismissed) {
         in->asked = true;
         int got = fetch(in, err);
         if (got == 1)
@@ -320,7 +325,7 @@ int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
             return got;
         if (in->ended)
             return lca_fail(err, LCA_INTERNAL, "%s: read after its end", in->endpoint.text);
-        if (lca_link_want(in->link) == LCA_SIG_STOP)
+        if (in->dismissed || lca_link_want(in->link) == LCA_SIG_STOP)
             return 0;
         if (lca_link_wait(in->link, 1000, err) < 0)
             return -1;
@@ -363,9 +368,9 @@ void lca_in_leave(struct lca_in *in)
     in->acked_end = true;
 }
 
-bool lca_in_ended(const struct lca_in *in)
+bool lca_in_dismissed(const struct lca_in *in)
 {
-    return in->ended;
+    return in->dismissed;
 }
 
 uint64_t lca_in_window(const struct lca_in *in)

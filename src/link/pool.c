@@ -195,6 +195,13 @@ static void say_err(struct lca_pool *p, const struct lca_peer_id *to, const char
     lca_warn("pool: refused a worker: %s", text);
 }
 
+static void say_bye(struct lca_pool *p, const struct lca_peer_id *to)
+{
+    struct lca_frame f = LCA_FRAME(bye);
+    f.u.bye.why = "done";
+    lca_sock_say(&p->sock, to, &f);
+}
+
 static void worker_gone(struct lca_pool *p, struct worker *w)
 {
     if (!p->ended)
@@ -301,7 +308,9 @@ static void join(struct lca_pool *p, const struct lca_peer_id *id, const struct 
 {
     const struct lca_frame_join *j = &f->u.join;
     char text[400];
-    if (j->vmin > LCA_WIRE_VERSION || j->vmax < LCA_WIRE_VERSION) {
+    if (p->ended) {
+        say_bye(p, id);     /* late: all is done */
+    } else if (j->vmin > LCA_WIRE_VERSION || j->vmax < LCA_WIRE_VERSION) {
         snprintf(text, sizeof text, "%s needs wire %" PRIu64 " to %" PRIu64 ", have %d", j->name, j->vmin, j->vmax,
                  LCA_WIRE_VERSION);
         say_err(p, id, "version", text);
@@ -484,13 +493,6 @@ static int receive(struct lca_pool *p, struct lca_err *err)
     return result;
 }
 
-static void say_bye(struct lca_pool *p, struct worker *w)
-{
-    struct lca_frame f = LCA_FRAME(bye);
-    f.u.bye.why = "done";
-    lca_sock_say(&p->sock, &w->id, &f);
-}
-
 static int pool_serve(struct lca_member *m, struct lca_err *err)
 {
     struct lca_pool *p = self(m);
@@ -523,7 +525,7 @@ static int pool_serve(struct lca_member *m, struct lca_err *err)
             lca_warn("pool: %s late on unit %" PRIu64 ", also given to another", w->name, w->held[h].u);
         }
         if (w->leaving && w->n_held == 0) {
-            say_bye(p, w);
+            say_bye(p, &w->id);
             remove_worker(p, w);
         }
     }
@@ -695,5 +697,5 @@ void lca_pool_end(struct lca_pool *p)
         return;
     p->ended = true;
     for (int k = 0; k < p->n_worker; k++)
-        say_bye(p, &p->worker[k]);
+        say_bye(p, &p->worker[k].id);
 }

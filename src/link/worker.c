@@ -264,8 +264,11 @@ int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *e
     if (lca_link_serve(w->link, err) < 0)
         return -1;
     for (;;) {
-        if (lca_link_want(w->link) == LCA_SIG_STOP && !w->leaving && w->connected)
+        if (lca_link_want(w->link) == LCA_SIG_STOP && !w->leaving) {
+            if (!w->connected)
+                return 0;       /* the pool has gone, and gives our units to others */
             say_leave(w);
+        }
         if (w->n_queue > 0) {
             *job = w->queue[0];
             return 1;

@@ -208,7 +208,9 @@ static json_t *final(void *arg)
             json_object_update(keys, own);
             json_decref(own);
         } else {
-            json_object_set_new(keys, "heldout", numbers(l));
+            /* the first held-out set, and others by name */
+            const char *key = json_object_get(keys, "heldout") ? l->set : "heldout";
+            json_object_set_new(keys, key, numbers(l));
         }
     }
     if (x->by_class) {
