@@ -1,6 +1,5 @@
 /* out.c: the producer's side of a stream. Frames are kept until every consumer has
  * acknowledged them; each consumer gets as many as it has granted. */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +8,10 @@
 #include "base/log.h"
 #include "base/tool.h"
 #include "link/member.h"
+#include "link/publish.h"
 #include "link/record.h"
 
-enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32, TAP_SMALL = 32 * 1024 };
-
-#define TAP_END_WAIT 0.5    /* seconds */
+enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32 };
 
 enum peer_state {
     PEER_LIVE,
@@ -33,9 +31,9 @@ struct peer {
 struct target {
     struct lca_endpoint endpoint;
     struct lca_writer *writer;      /* files and pipes */
-    struct lca_sock sock, tap;      /* sockets; taps alone have no sock */
+    struct lca_sock sock;           /* sockets; taps alone have none */
+    struct lca_publish tap;
     bool tap_only;
-    int n_header_taps, n_full_taps;
     int probes;                     /* of lca_probe_after still to come */
     double probe_from;
 };
@@ -139,52 +137,6 @@ static int keep(struct lca_out *o, const struct lca_packet *p, struct lca_err *e
     zmq_msg_copy(&slot->body, (zmq_msg_t *)&p->body);
     slot->has_body = p->has_body;
     return 0;
-}
-
-/* taps */
-
-static void tap_publish(struct target *t, struct lca_packet *p)
-{
-    static const struct lca_peer_id h = {{'h'}, 1}, f = {{'f'}, 1};
-    if (!t->tap.zmq)
-        return;
-    if (t->n_full_taps > 0)
-        lca_sock_send(&t->tap, &f, p);
-    if (t->n_header_taps > 0) {
-        /* a small payload goes with its header: an aggregate is its payload */
-        bool whole = p->has_body;
-        p->has_body = whole && zmq_msg_size(&p->body) <= TAP_SMALL;
-        lca_sock_send(&t->tap, &h, p);
-        p->has_body = whole;
-    }
-}
-
-static void tap_serve(struct lca_out *o, struct target *t)
-{
-    uint8_t what[8];
-    int n;
-    bool fresh = false;
-    while (t->tap.zmq && (n = zmq_recv(t->tap.zmq, what, sizeof what, ZMQ_DONTWAIT)) > 0) {
-        int *count = n == 2 && what[1] == 'f' ? &t->n_full_taps : n == 2 && what[1] == 'h' ? &t->n_header_taps : NULL;
-        if (!count)
-            continue;
-        *count += what[0] == 1 ? 1 : -1;
-        fresh |= what[0] == 1;
-    }
-    if (fresh && o->has_head)
-        tap_publish(t, &o->head_packet);
-}
-
-/* On a busy machine the queue of a tap may be full just when the stream ends, and nothing
- * follows that could tell it what it missed. So EOS is said until the taps have left. */
-static void tap_end(struct lca_out *o, struct target *t)
-{
-    double until = lca_now() + TAP_END_WAIT;
-    while (t->n_full_taps + t->n_header_taps > 0 && lca_now() < until) {
-        tap_publish(t, &o->eos_packet);
-        poll(NULL, 0, 5);
-        tap_serve(o, t);
-    }
 }
 
 /* consumers */
@@ -412,8 +364,7 @@ static int out_serve(struct lca_member *m, struct lca_err *err)
     struct lca_out *o = self(m);
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
-        if (t->tap.zmq)
-            tap_serve(o, t);
+        lca_publish_serve(&t->tap, o->has_head ? &o->head_packet : NULL);
         if (!t->sock.zmq)
             continue;
         receive(o, t);
@@ -444,7 +395,7 @@ static int out_items(struct lca_member *m, zmq_pollitem_t *items, int room)
     int n = 0;
     for (int k = 0; k < o->n_target; k++) {
         n += lca_member_poll_sock(&o->target[k].sock, items + n, room - n);
-        n += lca_member_poll_sock(&o->target[k].tap, items + n, room - n);
+        n += lca_member_poll_sock(&o->target[k].tap.sock, items + n, room - n);
     }
     return n;
 }
@@ -475,7 +426,7 @@ static int add_target(struct lca_out *o, const char *text, bool tap_only, struct
     if (o->n_target == MAX_TARGETS)
         return lca_fail(err, LCA_USAGE, "more than %d outputs", MAX_TARGETS);
     struct target *t = &o->target[o->n_target];
-    *t = (struct target){.tap_only = tap_only, .sock.lock = -1, .tap.lock = -1};
+    *t = (struct target){.tap_only = tap_only, .sock.lock = -1, .tap.sock.lock = -1};
     if (lca_endpoint_parse(&t->endpoint, text, err) < 0)
         return -1;
     if (tap_only && t->endpoint.kind != LCA_EP_SOCKET)
@@ -514,7 +465,7 @@ static void out_close(struct lca_member *m)
         if (t->writer && lca_writer_close(t->writer, NULL) < 0)
             lca_warn("%s: closing failed", t->endpoint.text);
         lca_sock_close(&t->sock);
-        lca_sock_close(&t->tap);
+        lca_sock_close(&t->tap.sock);
     }
     for (uint64_t k = o->base; k < o->next && has_sockets(o); k++)
         lca_packet_close(&o->kept[(o->at + (size_t)(k - o->base)) % o->cap]);
@@ -578,10 +529,7 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
         struct lca_sock_opts stream = {ZMQ_ROUTER, (int)(2 * (2 * o->window + 16)), 4096, 10000, NULL};
         if (!t->tap_only && lca_sock_open(&t->sock, lca_link_context(o->link), &stream, &t->endpoint, true, err) < 0)
             return -1;
-        struct lca_sock_opts tap = {ZMQ_XPUB, (int)(2 * (o->parts ? o->parts : 1) + 2), 64, 200, NULL};
-        struct lca_endpoint at;
-        if (lca_endpoint_tap(&at, &t->endpoint, err) < 0 ||
-            lca_sock_open(&t->tap, lca_link_context(o->link), &tap, &at, true, err) < 0)
+        if (lca_publish_open(&t->tap, lca_link_context(o->link), &t->endpoint, o->parts, err) < 0)
             return -1;
     }
     if (!has_sockets(o) && o->n_expect > 0)
@@ -645,7 +593,7 @@ int lca_out_send(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
                                          zmq_msg_data(&p.body), zmq_msg_size(&p.body), err) < 0 ||
                           lca_writer_flush(t->writer, false, err) < 0))
             goto out;
-        tap_publish(t, &p);
+        lca_publish_frame(&t->tap, &p);
     }
     if (has_sockets(o)) {
         if (keep(o, &p, err) < 0)
@@ -728,7 +676,7 @@ static int make_eos(struct lca_out *o, struct lca_frame *eos, struct lca_err *er
     for (int k = 0; k < o->n_peer; k++)
         pump(o, &o->peer[k]);
     for (int k = 0; k < o->n_target; k++)
-        tap_end(o, &o->target[k]);
+        lca_publish_end(&o->target[k].tap, &o->eos_packet);
     return 0;
 }
 
