@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tool.h"
+#include "link/kept.h"
 #include "link/member.h"
 #include "link/publish.h"
 #include "link/record.h"
@@ -57,9 +58,8 @@ struct lca_out {
     bool has_head, ended, aborted, gate_open;
     uint64_t window, parts;
 
-    struct lca_packet *kept;        /* ring of the frames [base, next) */
-    size_t cap, at;
-    uint64_t base, next, first;
+    struct lca_kept kept;           /* frames not acknowledged by all */
+    uint64_t next, first;           /* seq of the next frame; of the stream's first */
     struct lca_patience patience;
 };
 
@@ -99,44 +99,7 @@ static uint64_t slowest(const struct lca_out *o, const struct peer **who)
 
 static void release(struct lca_out *o)
 {
-    uint64_t done = slowest(o, NULL);
-    while (o->base < done) {
-        lca_packet_close(&o->kept[o->at]);
-        o->at = (o->at + 1) % o->cap;
-        o->base++;
-    }
-}
-
-static int keep(struct lca_out *o, const struct lca_packet *p, struct lca_err *err)
-{
-    size_t n = (size_t)(o->next - o->base);
-    if (n == o->cap) {
-        size_t cap = o->cap ? 2 * o->cap : 64;
-        struct lca_packet *kept = lca_alloc(cap, sizeof *kept, err);
-        if (!kept)
-            return -1;
-        /* zmq_msg_t may be moved as bytes only through zmq_msg_move */
-        for (size_t k = 0; k < n; k++) {
-            struct lca_packet *from = &o->kept[(o->at + k) % o->cap];
-            zmq_msg_init(&kept[k].head);
-            zmq_msg_init(&kept[k].body);
-            zmq_msg_move(&kept[k].head, &from->head);
-            zmq_msg_move(&kept[k].body, &from->body);
-            kept[k].has_body = from->has_body;
-            lca_packet_close(from);
-        }
-        free(o->kept);
-        o->kept = kept;
-        o->cap = cap;
-        o->at = 0;
-    }
-    struct lca_packet *slot = &o->kept[(o->at + n) % o->cap];
-    zmq_msg_init(&slot->head);
-    zmq_msg_init(&slot->body);
-    zmq_msg_copy(&slot->head, (zmq_msg_t *)&p->head);
-    zmq_msg_copy(&slot->body, (zmq_msg_t *)&p->body);
-    slot->has_body = p->has_body;
-    return 0;
+    lca_kept_release(&o->kept, slowest(o, NULL));
 }
 
 /* consumers */
@@ -218,14 +181,14 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
     if (h->from && strcmp(h->from, "now") == 0)
         first = boundary;
     else if (h->from && strcmp(h->from, "oldest") == 0)
-        first = o->base;
+        first = o->kept.base;
     else if (h->from && *h->from)
         first = strtoull(h->from, NULL, 10);
     else
         first = old ? old->done : o->first;     /* who takes a place goes on where it was left */
-    if (first < o->base) {
+    if (first < o->kept.base) {
         snprintf(text, sizeof text, "frame %llu is gone, the oldest kept is %llu: start with --from now, or replay a "
-                 "recording with lca-cat", (unsigned long long)first, (unsigned long long)o->base);
+                 "recording with lca-cat", (unsigned long long)first, (unsigned long long)o->kept.base);
         say_err(t, id, o, "gone", text);
         return;
     }
@@ -267,8 +230,7 @@ static void pump(struct lca_out *o, struct peer *p)
             return;
     }
     while (p->next < p->lim && p->next < o->next) {
-        struct lca_packet *packet = &o->kept[(o->at + (size_t)(p->next - o->base)) % o->cap];
-        if (lca_sock_send(s, &p->id, packet) != 1)
+        if (lca_sock_send(s, &p->id, lca_kept_at(&o->kept, p->next)) != 1)
             return;
         p->next++;
     }
@@ -467,15 +429,13 @@ static void out_close(struct lca_member *m)
         lca_sock_close(&t->sock);
         lca_sock_close(&t->tap.sock);
     }
-    for (uint64_t k = o->base; k < o->next && has_sockets(o); k++)
-        lca_packet_close(&o->kept[(o->at + (size_t)(k - o->base)) % o->cap]);
     if (o->has_head)
         lca_packet_close(&o->head_packet);
     if (o->ended)
         lca_packet_close(&o->eos_packet);
     lca_frame_clear(&o->head);
     lca_buf_clear(&o->aligned);
-    free(o->kept);
+    lca_kept_clear(&o->kept);
     free(o);
 }
 
@@ -508,7 +468,7 @@ fail:
 
 int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
 {
-    o->base = o->next = o->first = head->u.head.first;
+    o->kept.base = o->kept.next = o->next = o->first = head->u.head.first;
     if (lca_packet_make(&o->head_packet, head, err) < 0)
         return -1;
     o->has_head = true;
@@ -596,7 +556,7 @@ int lca_out_send(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
         lca_publish_frame(&t->tap, &p);
     }
     if (has_sockets(o)) {
-        if (keep(o, &p, err) < 0)
+        if (lca_kept_add(&o->kept, &p, err) < 0)
             goto out;
         o->next++;
         for (int k = 0; k < o->n_peer; k++)
@@ -604,7 +564,6 @@ int lca_out_send(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
         release(o);
     } else {
         o->next++;
-        o->base = o->next;
     }
     result = 0;
 out:
