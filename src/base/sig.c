@@ -1,18 +1,33 @@
 #include "base/sig.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static pthread_t reader;    /* the thread that blocks the signals and reads the descriptor */
+
+/* Runs in a thread that does not block them: OpenBLAS starts its threads before main. */
+static void hand_over(int signo)
+{
+    pthread_kill(reader, signo);
+}
+
 int lca_sig_open(struct lca_sig *s, enum lca_sig_place place, struct lca_err *err)
 {
+    static const int signals[] = {SIGINT, SIGTERM};
+    struct sigaction hand = {.sa_handler = hand_over, .sa_flags = SA_RESTART}, old;
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
     *s = (struct lca_sig){.fd = -1, .place = place};
+    reader = pthread_self();
+    for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+        sigaddset(&set, signals[k]);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot block signals");
+    for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+        if (sigaction(signals[k], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            sigaction(signals[k], &hand, NULL);     /* what a shell ignores stays ignored */
     s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->fd < 0)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot watch for signals");
