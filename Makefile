@@ -22,7 +22,7 @@ CC      := gcc
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -ffp-contract=off \
            -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CPPFLAGS = -Isrc -I. $(shell pkg-config --cflags $(LIBS))
-LDLIBS   = $(shell pkg-config --libs $(LIBS)) -lm -lpthread
+LDLIBS   = -Wl,--as-needed $(shell pkg-config --libs $(LIBS)) -lm -lpthread
 ifdef SAN
 CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
