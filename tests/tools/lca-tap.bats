@@ -275,13 +275,13 @@ END
     make_file head.lca 'head(), agg(0, [1])'
     make_file tail.lca 'agg(1, [1]), eos(2)'
     mkfifo p
+    exec 9<> p
     # a background job of a script ignores SIGINT unless it is told not to
     $PYTHON -c '
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp("lca-tap", ["lca-tap", "--fields", "t"])' < p > out 3>&- &
     tap=$!
-    exec 9> p
     cat head.lca >&9
     wait_for has_lines out 2
     kill -INT $tap
