@@ -289,10 +289,10 @@ os.execvp("lca-tap", ["lca-tap", "--fields", "t"])' < p > out 3>&- &
     wait $tap
     run tail -n 1 out
     assert_output '{"t":"EOS"}'
-    lca-tap --fields t < p > out 3>&- 9>&- &
+    lca-tap --fields t < p > again 3>&- 9>&- &
     tap=$!
     cat head.lca >&9
-    wait_for has_lines out 2
+    wait_for has_lines again 2
     kill -TERM $tap
     wait $tap
     exec 9>&-
