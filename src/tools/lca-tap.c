@@ -167,9 +167,8 @@ static int put(struct tap *t, const struct lca_frame *f, struct lca_err *err)
     if (t->raw)
         return put_raw(t, f, err);
     t->line.len = 0;
-    if (lca_show_frame(t->show, f, &t->line, err) < 0)
-        return -1;
-    return write_out(t, err);
+    int shown = lca_show_frame(t->show, f, &t->line, err);
+    return shown == 1 && t->line.len > 0 ? write_out(t, err) : shown;
 }
 
 static int take(struct tap *t, struct lca_err *err)
