@@ -501,7 +501,7 @@ static void out_close(struct lca_member *m)
         lca_sock_close(&t->sock);
         lca_sock_close(&t->tap);
     }
-    for (uint64_t k = o->base; k < o->next && has_sockets(o); k++)
+    for (uint64_t k = o->base; k < o->next; k++)
         lca_packet_close(&o->kept[(o->at + (size_t)(k - o->base)) % o->cap]);
     if (o->has_head)
         lca_packet_close(&o->head_packet);
