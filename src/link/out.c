@@ -217,6 +217,14 @@ static struct peer *by_name(struct lca_out *o, const char *name)
 }
 
 static void pump(struct lca_out *o, struct peer *p);
+static void peer_gone(struct lca_out *o, struct peer *p);
+
+static bool reachable(struct lca_out *o, struct peer *p)
+{
+    struct lca_frame f = LCA_FRAME(ping);
+    f.st = o->head.st;
+    return lca_sock_say(&p->target->sock, &p->id, &f) >= 0;
+}
 
 static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id *id, const struct lca_frame *f)
 {
@@ -239,6 +247,11 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
         return;
     }
     struct peer *old = by_name(o, h->name);
+    /* who comes back at once may be faster than the news that it was gone */
+    if (old && old->state == PEER_LIVE && !reachable(o, old)) {
+        peer_gone(o, old);
+        old = by_name(o, h->name);
+    }
     if (old && old->state == PEER_LIVE && !h->take) {
         snprintf(text, sizeof text, "a consumer named %s is attached already: give --name, or --take to replace it",
                  h->name);
@@ -351,9 +364,7 @@ static void probe(struct lca_out *o, struct target *t)
         t->probes--;
         for (int k = o->n_peer - 1; k >= 0; k--) {
             struct peer *p = &o->peer[k];
-            struct lca_frame f = LCA_FRAME(ping);
-            f.st = o->head.st;
-            if (p->target == t && p->state == PEER_LIVE && lca_sock_say(&t->sock, &p->id, &f) < 0)
+            if (p->target == t && p->state == PEER_LIVE && !reachable(o, p))
                 peer_gone(o, p);
         }
     }
