@@ -30,6 +30,7 @@ struct lca_in {
     struct lca_buf aligned;
 
     bool hello_sent, connected, has_head, ended, acked_end;
+    bool cut;                       /* connection lost; what came before is still to be read */
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
@@ -49,7 +50,7 @@ static struct lca_in *self(struct lca_member *m)
 static int connect_socket(struct lca_in *in, struct lca_err *err)
 {
     struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PAYLOAD_MAX, 10000, NULL};
-    in->hello_sent = in->connected = false;
+    in->hello_sent = in->connected = in->cut = false;
     return lca_sock_open(&in->sock, lca_link_context(in->link), &o, &in->endpoint, false, err);
 }
 
@@ -93,14 +94,7 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
             in->connected = true;
             continue;
         }
-        if (in->acked_end || !in->connected)
-            continue;
-        /* what was under way on the old connection is void: say HELLO anew */
-        lca_warn("%s: connection lost at seq %" PRIu64 ", trying again for %.0f s", in->endpoint.text, in->seq,
-                 in->lost);
-        lca_sock_close(&in->sock);
-        in->gone_at = lca_now();
-        return connect_socket(in, err);
+        in->cut |= in->connected && !in->acked_end;
     }
     if (in->connected && !in->hello_sent)
         say_hello(in);
@@ -194,6 +188,15 @@ fail:
     return NULL;
 }
 
+/* What was under way on the old connection is void: a new one says HELLO anew. */
+static int reconnect(struct lca_in *in, struct lca_err *err)
+{
+    lca_warn("%s: connection lost at seq %" PRIu64 ", trying again for %.0f s", in->endpoint.text, in->seq, in->lost);
+    lca_sock_close(&in->sock);
+    in->gone_at = lca_now();
+    return connect_socket(in, err);
+}
+
 /* One frame from the carrier. 1, 0: nothing now, -1. */
 static int fetch(struct lca_in *in, struct lca_err *err)
 {
@@ -214,6 +217,8 @@ static int fetch(struct lca_in *in, struct lca_err *err)
     if (got < 0)
         return lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", in->endpoint.text);
     in->has_packet = got == 1;
+    if (got == 0 && in->cut)
+        return reconnect(in, err);
     if (got == 1 && lca_packet_frame(&in->packet, &in->frame, &in->aligned, err) < 0)
         return lca_err_prefix(err, "%s after seq %" PRId64, in->endpoint.text, (int64_t)in->seq - 1);
     return got;
