@@ -30,6 +30,7 @@ struct lca_in {
     struct lca_buf aligned;
 
     bool hello_sent, connected, has_head, ended, acked_end;
+    bool left;                      /* another consumer has our name now */
     bool cut;                       /* connection lost; what came before is still to be read */
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
@@ -257,8 +258,11 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
         return lca_fail(err, strcmp(f->u.err.code, "frame") == 0 ? LCA_CORRUPT : LCA_USAGE, "%s: refused: %s",
                         in->endpoint.text, f->u.err.msg);
     }
-    if (f->kind == LCA_KIND_bye)
-        return lca_fail(err, LCA_PEER, "%s: sent away: %s", in->endpoint.text, f->u.bye.why ? f->u.bye.why : "");
+    if (f->kind == LCA_KIND_bye) {
+        lca_note("%s: another %s takes over at seq %" PRIu64, in->endpoint.text, in->name, in->done);
+        in->left = in->acked_end = true;
+        return 0;
+    }
     if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong)
         return 0;
     if (f->kind == LCA_KIND_head)
@@ -300,7 +304,7 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
 
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
 {
-    while (!in->ended) {
+    while (!in->ended && !in->left) {
         in->asked = true;
         int got = fetch(in, err);
         if (got == 1)
@@ -325,7 +329,7 @@ int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
             return got;
         if (in->ended)
             return lca_fail(err, LCA_INTERNAL, "%s: read after its end", in->endpoint.text);
-        if (lca_link_want(in->link) == LCA_SIG_STOP)
+        if (in->left || lca_link_want(in->link) == LCA_SIG_STOP)
             return 0;
         if (lca_link_wait(in->link, 1000, err) < 0)
             return -1;
@@ -371,6 +375,11 @@ void lca_in_leave(struct lca_in *in)
 bool lca_in_ended(const struct lca_in *in)
 {
     return in->ended;
+}
+
+bool lca_in_left(const struct lca_in *in)
+{
+    return in->left;
 }
 
 uint64_t lca_in_window(const struct lca_in *in)

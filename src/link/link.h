@@ -51,7 +51,7 @@ struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, stru
  * damaged or truncated (LCA_CORRUPT), ended as "failed" (LCA_UPSTREAM), ... */
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
-/* The same, waiting. 0: told to stop (LCA_SIG_STOP), and nothing waits. */
+/* The same, waiting. 0: told to stop (LCA_SIG_STOP), or left, and nothing waits. */
 int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
 /* Says that all frames before seq `next` are processed: grants credit for more. */
@@ -64,6 +64,7 @@ void lca_in_end(struct lca_in *in);
 void lca_in_leave(struct lca_in *in);
 
 bool lca_in_ended(const struct lca_in *in);             /* EOS has come */
+bool lca_in_left(const struct lca_in *in);              /* another has taken our name: end as if told to stop */
 uint64_t lca_in_window(const struct lca_in *in);        /* frames granted beyond done; files: a large number */
 const char *lca_in_text(const struct lca_in *in);       /* the endpoint, for messages */
 uint64_t lca_in_seq(const struct lca_in *in);           /* of the next data frame */

@@ -60,7 +60,7 @@ static int copy(struct cat *c, struct lca_in *in, struct lca_frame *eos, struct 
         if (got < 0)
             return -1;
         if (got == 0) {
-            if (lca_link_want(c->link) == LCA_SIG_STOP)
+            if (lca_in_left(in) || lca_link_want(c->link) == LCA_SIG_STOP)
                 return 0;
             if (lca_link_wait(c->link, unsafe ? 20 : 1000, err) < 0)
                 return -1;
@@ -107,7 +107,7 @@ static int run(int argc, char **argv, struct lca_err *err)
         }
         if (got < 0)
             goto out;
-        if (lca_link_want(c.link) == LCA_SIG_STOP)
+        if (lca_in_left(in) || lca_link_want(c.link) == LCA_SIG_STOP)
             break;
     }
     if (got == 0)

@@ -737,7 +737,7 @@ static int loop(struct integrate *x, struct lca_err *err)
             return -1;
         if (x->ended && !x->steps && x->head_sent)
             return 0;
-        if (lca_link_want(x->link) == LCA_SIG_STOP && !x->ended) {
+        if ((lca_in_left(x->in) || lca_link_want(x->link) == LCA_SIG_STOP) && !x->ended) {
             lca_in_leave(x->in);
             strcpy(x->status, "interrupted");
             x->ended = true;
