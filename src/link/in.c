@@ -146,9 +146,8 @@ static void drop_packet(struct lca_in *in)
 static void in_close(struct lca_member *m)
 {
     struct lca_in *in = self(m);
-    if (in->sock.zmq && in->has_head && !in->acked_end)
-        lca_in_leave(in);
-    else if (in->sock.zmq && in->ack_due > 0)
+    /* no BYE: the frames of who ends in an error are kept for its return */
+    if (in->sock.zmq && in->ack_due > 0)
         say_ack(in);
     drop_packet(in);
     lca_frame_clear(&in->frame);

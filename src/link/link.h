@@ -60,7 +60,8 @@ void lca_in_done(struct lca_in *in, uint64_t next);
 /* Says that EOS has been processed; the producer may then close. */
 void lca_in_end(struct lca_in *in);
 
-/* Leaves before the end; the producer goes on without us. */
+/* Leaves before the end; the producer goes on without us. Without it an input that
+ * is closed before lca_in_end is missed: its frames are kept for its return. */
 void lca_in_leave(struct lca_in *in);
 
 bool lca_in_ended(const struct lca_in *in);             /* EOS has come */

@@ -118,6 +118,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     lca_info("%" PRIu64 " frames", c.frames);
     result = 0;
 out:
+    if (result < 0 && in && err->status == LCA_PIPE)
+        lca_in_leave(in);       /* the reader had enough: that is an end in order */
     if (result < 0 && c.out)
         lca_out_abort(c.out, err->text);
     lca_link_free(c.link);

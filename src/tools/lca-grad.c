@@ -335,6 +335,8 @@ static int filter(struct grad *g, struct lca_err *err)
             goto out;
         }
     }
+    if (got == 0)
+        lca_in_leave(in);
     if (got < 0 || lca_out_end(out, &eos, err) < 0)
         goto out;
     lca_in_end(in);
