@@ -158,9 +158,16 @@ struct lca_link_args {
      "for. Every --out on a socket has one anyway.", 0, 0, false},                                \
     {"expect", 0, LCA_OPT_STR, &(a).expect, "A,B", "Names of consumers to wait for before the "   \
      "first frame (default: any one on each socket).", 0, 0, false},                              \
-    {"lost", 0, LCA_OPT_STR, &(a).lost, "SECONDS", "How long the frames of a consumer that was "  \
-     "lost are kept for its return, before the run ends; 'drop': go on without (default 60).",    \
-     0, 0, false}
+    LCA_LOST_OPT(a)
+
+/* Part of LCA_OUT_OPTS; for programs that have inputs only. */
+#define LCA_LOST_OPT(a)                                                                           \
+    {"lost", 0, LCA_OPT_STR, &(a).lost, "SECONDS", "How long to wait for the return of a peer "   \
+     "that was lost, before the run ends; meanwhile a consumer's frames are kept. 'drop': go on " \
+     "without that consumer (default 60).", 0, 0, false}
+
+/* What --lost says: *seconds, 0 for the default, and *drop. */
+int lca_link_lost(const struct lca_link_args *a, double *seconds, bool *drop, struct lca_err *err) LCA_MUST_USE;
 
 /* Open from such options. */
 struct lca_in *lca_in_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err) LCA_MUST_USE;
