@@ -266,12 +266,13 @@ int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *e
     for (;;) {
         if (lca_link_want(w->link) == LCA_SIG_STOP && !w->leaving && w->connected)
             say_leave(w);
+        /* what is still queued after BYE has been done by somebody else */
+        if (w->bye || (lca_link_want(w->link) == LCA_SIG_STOP && !w->connected))
+            return 0;
         if (w->n_queue > 0) {
             *job = w->queue[0];
             return 1;
         }
-        if (w->bye || (w->leaving && !w->connected))
-            return 0;
         if (lca_link_wait(w->link, 1000, err) < 0)
             return -1;
     }
