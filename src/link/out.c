@@ -412,7 +412,7 @@ static int out_serve(struct lca_member *m, struct lca_err *err)
             tap_serve(o, t);
         if (!t->sock.zmq)
             continue;
-        receive(o, t);
+        /* events first: what a peer said before it went can then be read */
         enum lca_sock_event event;
         while ((event = lca_sock_event(&t->sock)) != LCA_SOCK_NOTHING) {
             if (event == LCA_SOCK_LOST) {
@@ -420,6 +420,7 @@ static int out_serve(struct lca_member *m, struct lca_err *err)
                 t->probe_from = lca_now();
             }
         }
+        receive(o, t);
         probe(o, t);
     }
     double now = lca_now();
