@@ -661,12 +661,20 @@ out:
     return result;
 }
 
+/* A stream that nobody reads yet has no step to finish: told to stop, it ends. */
+static int wait_more(struct lca_out *o, struct lca_err *err)
+{
+    if (!o->gate_open && lca_link_want(o->link) == LCA_SIG_STOP)
+        return lca_fail(err, LCA_ABORTED, "interrupted while %s waited for its consumers", o->head.st);
+    return lca_link_wait(o->link, 1000, err);
+}
+
 int lca_out_wait(struct lca_out *o, struct lca_err *err)
 {
     if (lca_link_serve(o->link, err) < 0)
         return -1;
     while (!lca_out_room(o))
-        if (lca_link_wait(o->link, 1000, err) < 0)
+        if (wait_more(o, err) < 0)
             return -1;
     return 0;
 }
@@ -744,7 +752,7 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
 {
     /* a stream without a single data frame still waits for who is to see it */
     while (!gate(o))
-        if (lca_link_wait(o->link, 1000, err) < 0)
+        if (wait_more(o, err) < 0)
             return -1;
     if (make_eos(o, eos, err) < 0)
         return -1;
