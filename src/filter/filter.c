@@ -224,6 +224,8 @@ int lca_filter_run(struct lca_filter *filter, const struct lca_link_args *args, 
         lca_in_done(in, f->seq + 1);
     }
 out:
+    if (result < 0 && in && err->status == LCA_PIPE)
+        lca_in_leave(in);       /* the reader had enough: that is an end in order */
     if (result < 0 && e.out)
         lca_out_abort(e.out, err ? err->text : "failed");
     lca_link_free(link);

@@ -30,7 +30,8 @@ struct lca_in {
     struct lca_buf aligned;
 
     bool hello_sent, connected, has_head, ended, acked_end;
-    bool dismissed;                 /* sent away: nothing more will come */
+    bool left;                      /* another consumer has our name now */
+    bool cut;                       /* connection lost; what came before is still to be read */
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
@@ -50,7 +51,7 @@ static struct lca_in *self(struct lca_member *m)
 static int connect_socket(struct lca_in *in, struct lca_err *err)
 {
     struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PAYLOAD_MAX, 10000, NULL};
-    in->hello_sent = in->connected = false;
+    in->hello_sent = in->connected = in->cut = false;
     return lca_sock_open(&in->sock, lca_link_context(in->link), &o, &in->endpoint, false, err);
 }
 
@@ -94,14 +95,7 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
             in->connected = true;
             continue;
         }
-        if (in->acked_end || !in->connected)
-            continue;
-        /* what was under way on the old connection is void: say HELLO anew */
-        lca_warn("%s: connection lost at seq %" PRIu64 ", trying again for %.0f s", in->endpoint.text, in->seq,
-                 in->lost);
-        lca_sock_close(&in->sock);
-        in->gone_at = lca_now();
-        return connect_socket(in, err);
+        in->cut |= in->connected && !in->acked_end;
     }
     if (in->connected && !in->hello_sent)
         say_hello(in);
@@ -152,9 +146,8 @@ static void drop_packet(struct lca_in *in)
 static void in_close(struct lca_member *m)
 {
     struct lca_in *in = self(m);
-    if (in->sock.zmq && in->has_head && !in->acked_end)
-        lca_in_leave(in);
-    else if (in->sock.zmq && in->ack_due > 0)
+    /* no BYE: the frames of who ends in an error are kept for its return */
+    if (in->sock.zmq && in->ack_due > 0)
         say_ack(in);
     drop_packet(in);
     lca_frame_clear(&in->frame);
@@ -195,6 +188,15 @@ fail:
     return NULL;
 }
 
+/* What was under way on the old connection is void: a new one says HELLO anew. */
+static int reconnect(struct lca_in *in, struct lca_err *err)
+{
+    lca_warn("%s: connection lost at seq %" PRIu64 ", trying again for %.0f s", in->endpoint.text, in->seq, in->lost);
+    lca_sock_close(&in->sock);
+    in->gone_at = lca_now();
+    return connect_socket(in, err);
+}
+
 /* One frame from the carrier. 1, 0: nothing now, -1. */
 static int fetch(struct lca_in *in, struct lca_err *err)
 {
@@ -215,6 +217,8 @@ static int fetch(struct lca_in *in, struct lca_err *err)
     if (got < 0)
         return lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", in->endpoint.text);
     in->has_packet = got == 1;
+    if (got == 0 && in->cut)
+        return reconnect(in, err);
     if (got == 1 && lca_packet_frame(&in->packet, &in->frame, &in->aligned, err) < 0)
         return lca_err_prefix(err, "%s after seq %" PRId64, in->endpoint.text, (int64_t)in->seq - 1);
     return got;
@@ -254,9 +258,8 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
                         in->endpoint.text, f->u.err.msg);
     }
     if (f->kind == LCA_KIND_bye) {
-        /* another consumer has taken our place: ours is to end in order */
-        lca_note("%s: %s at seq %" PRIu64, in->endpoint.text, f->u.bye.why ? f->u.bye.why : "sent away", in->seq);
-        in->dismissed = in->acked_end = true;
+        lca_note("%s: another %s takes over at seq %" PRIu64, in->endpoint.text, in->name, in->done);
+        in->left = in->acked_end = true;
         return 0;
     }
     if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong)
@@ -300,7 +303,7 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
 
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
 {
-    while (!in->ended && !in->dismissed) {
+    while (!in->ended && !in->left) {
         in->asked = true;
         int got = fetch(in, err);
         if (got == 1)
@@ -325,7 +328,7 @@ int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
             return got;
         if (in->ended)
             return lca_fail(err, LCA_INTERNAL, "%s: read after its end", in->endpoint.text);
-        if (in->dismissed || lca_link_want(in->link) == LCA_SIG_STOP)
+        if (in->left || lca_link_want(in->link) == LCA_SIG_STOP)
             return 0;
         if (lca_link_wait(in->link, 1000, err) < 0)
             return -1;
@@ -368,9 +371,9 @@ void lca_in_leave(struct lca_in *in)
     in->acked_end = true;
 }
 
-bool lca_in_dismissed(const struct lca_in *in)
+bool lca_in_left(const struct lca_in *in)
 {
-    return in->dismissed;
+    return in->left;
 }
 
 uint64_t lca_in_window(const struct lca_in *in)

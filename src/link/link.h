@@ -51,7 +51,7 @@ struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, stru
  * damaged or truncated (LCA_CORRUPT), ended as "failed" (LCA_UPSTREAM), ... */
 int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
-/* The same, waiting. 0: told to stop (LCA_SIG_STOP) and nothing waits, or dismissed. */
+/* The same, waiting. 0: told to stop (LCA_SIG_STOP), or left, and nothing waits. */
 int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
 /* Says that all frames before seq `next` are processed: grants credit for more. */
@@ -60,10 +60,11 @@ void lca_in_done(struct lca_in *in, uint64_t next);
 /* Says that EOS has been processed; the producer may then close. */
 void lca_in_end(struct lca_in *in);
 
-/* Leaves before the end; the producer goes on without us. */
+/* Leaves before the end; the producer goes on without us. Without it an input that
+ * is closed before lca_in_end is missed: its frames are kept for its return. */
 void lca_in_leave(struct lca_in *in);
 
-bool lca_in_dismissed(const struct lca_in *in);         /* another consumer has taken our place */
+bool lca_in_left(const struct lca_in *in);              /* another has taken our name: end as if told to stop */
 uint64_t lca_in_window(const struct lca_in *in);        /* frames granted beyond done; files: a large number */
 const char *lca_in_text(const struct lca_in *in);       /* the endpoint, for messages */
 uint64_t lca_in_seq(const struct lca_in *in);           /* of the next data frame */
@@ -156,9 +157,16 @@ struct lca_link_args {
      "for. Every --out on a socket has one anyway.", 0, 0, false},                                \
     {"expect", 0, LCA_OPT_STR, &(a).expect, "A,B", "Names of consumers to wait for before the "   \
      "first frame (default: any one on each socket).", 0, 0, false},                              \
-    {"lost", 0, LCA_OPT_STR, &(a).lost, "SECONDS", "How long the frames of a consumer that was "  \
-     "lost are kept for its return, before the run ends; 'drop': go on without (default 60).",    \
-     0, 0, false}
+    LCA_LOST_OPT(a)
+
+/* Part of LCA_OUT_OPTS; for programs that have inputs only. */
+#define LCA_LOST_OPT(a)                                                                           \
+    {"lost", 0, LCA_OPT_STR, &(a).lost, "SECONDS", "How long to wait for the return of a peer "   \
+     "that was lost, before the run ends; meanwhile a consumer's frames are kept. 'drop': go on " \
+     "without that consumer (default 60).", 0, 0, false}
+
+/* What --lost says: *seconds, 0 for the default, and *drop. */
+int lca_link_lost(const struct lca_link_args *a, double *seconds, bool *drop, struct lca_err *err) LCA_MUST_USE;
 
 /* Open from such options. */
 struct lca_in *lca_in_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err) LCA_MUST_USE;

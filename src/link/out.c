@@ -147,6 +147,14 @@ static struct peer *by_name(struct lca_out *o, const char *name)
 }
 
 static void pump(struct lca_out *o, struct peer *p);
+static void peer_gone(struct lca_out *o, struct peer *p);
+
+static bool reachable(struct lca_out *o, struct peer *p)
+{
+    struct lca_frame f = LCA_FRAME(ping);
+    f.st = o->head.st;
+    return lca_sock_say(&p->target->sock, &p->id, &f) >= 0;
+}
 
 static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id *id, const struct lca_frame *f)
 {
@@ -169,6 +177,11 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
         return;
     }
     struct peer *old = by_name(o, h->name);
+    /* who comes back at once may be faster than the news that it was gone */
+    if (old && old->state == PEER_LIVE && !reachable(o, old)) {
+        peer_gone(o, old);
+        old = by_name(o, h->name);
+    }
     if (old && old->state == PEER_LIVE && !h->take) {
         snprintf(text, sizeof text, "a consumer named %s is attached already: give --name, or --take to replace it",
                  h->name);
@@ -280,9 +293,7 @@ static void probe(struct lca_out *o, struct target *t)
         t->probes--;
         for (int k = o->n_peer - 1; k >= 0; k--) {
             struct peer *p = &o->peer[k];
-            struct lca_frame f = LCA_FRAME(ping);
-            f.st = o->head.st;
-            if (p->target == t && p->state == PEER_LIVE && lca_sock_say(&t->sock, &p->id, &f) < 0)
+            if (p->target == t && p->state == PEER_LIVE && !reachable(o, p))
                 peer_gone(o, p);
         }
     }
@@ -329,7 +340,7 @@ static int out_serve(struct lca_member *m, struct lca_err *err)
         lca_publish_serve(&t->tap, o->has_head ? &o->head_packet : NULL);
         if (!t->sock.zmq)
             continue;
-        receive(o, t);
+        /* events first: what a peer said before it went can then be read */
         enum lca_sock_event event;
         while ((event = lca_sock_event(&t->sock)) != LCA_SOCK_NOTHING) {
             if (event == LCA_SOCK_LOST) {
@@ -337,6 +348,7 @@ static int out_serve(struct lca_member *m, struct lca_err *err)
                 t->probe_from = lca_now();
             }
         }
+        receive(o, t);
         probe(o, t);
     }
     double now = lca_now();
@@ -571,12 +583,20 @@ out:
     return result;
 }
 
+/* A stream that nobody reads yet has no step to finish: told to stop, it ends. */
+static int wait_more(struct lca_out *o, struct lca_err *err)
+{
+    if (!o->gate_open && lca_link_want(o->link) == LCA_SIG_STOP)
+        return lca_fail(err, LCA_ABORTED, "interrupted while %s waited for its consumers", o->head.st);
+    return lca_link_wait(o->link, 1000, err);
+}
+
 int lca_out_wait(struct lca_out *o, struct lca_err *err)
 {
     if (lca_link_serve(o->link, err) < 0)
         return -1;
     while (!lca_out_room(o))
-        if (lca_link_wait(o->link, 1000, err) < 0)
+        if (wait_more(o, err) < 0)
             return -1;
     return 0;
 }
@@ -655,7 +675,7 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
 {
     /* a stream without a single data frame still waits for who is to see it */
     while (!gate(o))
-        if (lca_link_wait(o->link, 1000, err) < 0)
+        if (wait_more(o, err) < 0)
             return -1;
     if (make_eos(o, eos, err) < 0)
         return -1;

@@ -497,8 +497,7 @@ static int pool_serve(struct lca_member *m, struct lca_err *err)
 {
     struct lca_pool *p = self(m);
     double now = lca_now();
-    if (receive(p, err) < 0)
-        return -1;
+    /* events first: what a worker said before it went can then be read */
     enum lca_sock_event event;
     while ((event = lca_sock_event(&p->sock)) != LCA_SOCK_NOTHING) {
         if (event == LCA_SOCK_LOST) {
@@ -506,6 +505,8 @@ static int pool_serve(struct lca_member *m, struct lca_err *err)
             p->probe_from = now;
         }
     }
+    if (receive(p, err) < 0)
+        return -1;
     while (p->probes > 0 && now >= p->probe_from + lca_probe_after[4 - p->probes]) {
         p->probes--;
         for (int k = p->n_worker - 1; k >= 0; k--) {

@@ -148,7 +148,14 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
 {
     struct lca_worker *w = self(m);
     struct lca_packet packet;
+    enum lca_sock_event event;
+    bool cut = false;
     int got;
+    /* events first: whatever came before a connection was lost can then be read */
+    while ((event = lca_sock_event(&w->sock)) != LCA_SOCK_NOTHING) {
+        cut |= event == LCA_SOCK_LOST && w->connected;
+        w->connected |= event == LCA_SOCK_CONNECTED;
+    }
     while (!w->bye && (got = lca_sock_receive(&w->sock, NULL, &packet)) != 0) {
         int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", w->endpoint.text)
                              : take(w, &packet, err);
@@ -157,19 +164,14 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         if (result < 0)
             return -1;
     }
-    enum lca_sock_event event;
-    while (!w->bye && (event = lca_sock_event(&w->sock)) != LCA_SOCK_NOTHING) {
-        if (event == LCA_SOCK_CONNECTED) {
-            w->connected = true;
-        } else if (w->connected) {
-            lca_warn("%s: the pool has gone, trying again for %.0f s", w->endpoint.text, w->lost);
-            lca_sock_close(&w->sock);
-            w->n_queue = 0;
-            for (int k = 0; k < SLOTS; k++)
-                w->kept[k].used = 0;
-            w->gone_at = lca_now();
-            return connect_pool(w, err);
-        }
+    if (cut && !w->bye) {
+        lca_warn("%s: the pool has gone, trying again for %.0f s", w->endpoint.text, w->lost);
+        lca_sock_close(&w->sock);
+        w->n_queue = 0;
+        for (int k = 0; k < SLOTS; k++)
+            w->kept[k].used = 0;
+        w->gone_at = lca_now();
+        return connect_pool(w, err);
     }
     if (w->connected && !w->joined)
         say_join(w);
@@ -264,17 +266,19 @@ int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *e
     if (lca_link_serve(w->link, err) < 0)
         return -1;
     for (;;) {
-        if (lca_link_want(w->link) == LCA_SIG_STOP && !w->leaving) {
+        if (lca_link_want(w->link) == LCA_SIG_STOP) {
             if (!w->connected)
                 return 0;       /* the pool has gone, and gives our units to others */
-            say_leave(w);
+            if (!w->leaving)
+                say_leave(w);
         }
+        /* what is still queued after BYE has been done by somebody else */
+        if (w->bye)
+            return 0;
         if (w->n_queue > 0) {
             *job = w->queue[0];
             return 1;
         }
-        if (w->bye || (w->leaving && !w->connected))
-            return 0;
         if (lca_link_wait(w->link, 1000, err) < 0)
             return -1;
     }

@@ -60,7 +60,7 @@ static int copy(struct cat *c, struct lca_in *in, struct lca_frame *eos, struct 
         if (got < 0)
             return -1;
         if (got == 0) {
-            if (lca_in_dismissed(in) || lca_link_want(c->link) == LCA_SIG_STOP)
+            if (lca_in_left(in) || lca_link_want(c->link) == LCA_SIG_STOP)
                 return 0;
             if (lca_link_wait(c->link, unsafe ? 20 : 1000, err) < 0)
                 return -1;
@@ -107,7 +107,7 @@ static int run(int argc, char **argv, struct lca_err *err)
         }
         if (got < 0)
             goto out;
-        if (lca_link_want(c.link) == LCA_SIG_STOP)
+        if (lca_in_left(in) || lca_link_want(c.link) == LCA_SIG_STOP)
             break;
     }
     if (got == 0)
@@ -118,6 +118,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     lca_info("%" PRIu64 " frames", c.frames);
     result = 0;
 out:
+    if (result < 0 && in && err->status == LCA_PIPE)
+        lca_in_leave(in);       /* the reader had enough: that is an end in order */
     if (result < 0 && c.out)
         lca_out_abort(c.out, err->text);
     lca_link_free(c.link);

@@ -183,7 +183,8 @@ static int work(struct grad *g, struct lca_err *err)
         goto out;
     struct lca_worker_opts o = {.endpoint = opt.pool, .name = opt.link.name, .dev = opt.device, .num = g->num,
                                 .data = g->data.sha256};
-    struct lca_worker *w = lca_worker_open(link, &o, err);
+    bool drop;
+    struct lca_worker *w = lca_link_lost(&opt.link, &o.lost, &drop, err) < 0 ? NULL : lca_worker_open(link, &o, err);
     if (!w || (got = lca_worker_head(w, &head, err)) < 0)
         goto out;
     if (got == 0) {
@@ -335,6 +336,8 @@ static int filter(struct grad *g, struct lca_err *err)
             goto out;
         }
     }
+    if (got == 0)
+        lca_in_leave(in);
     if (got < 0 || lca_out_end(out, &eos, err) < 0)
         goto out;
     lca_in_end(in);

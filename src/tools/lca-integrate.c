@@ -489,7 +489,7 @@ static int loop(struct integrate *x, struct lca_err *err)
             return -1;
         if (x->ended && x->head_sent && lca_steps_in_flight(x->steps) == 0)
             return 0;
-        if (!x->ended && (lca_in_dismissed(x->in) || lca_link_want(x->link) == LCA_SIG_STOP)) {
+        if ((lca_in_left(x->in) || lca_link_want(x->link) == LCA_SIG_STOP) && !x->ended) {
             lca_in_leave(x->in);
             strcpy(x->status, "interrupted");
             x->ended = true;
