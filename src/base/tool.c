@@ -155,7 +155,7 @@ static void print_man(const struct lca_tool *tool, const struct table *t)
         roff(o->help);
     }
     printf(".SH ENVIRONMENT\nAn option that is not given is taken from the environment: "
-           "\\-\\-an\\-option\nfrom LCA_AN_OPTION. \\-\\-data is not.\n.SH EXIT STATUS\n");
+           "\\-\\-an\\-option\nfrom LCA_AN_OPTION; a flag is set by any value but 0. \\-\\-data is not.\n.SH EXIT STATUS\n");
     for (size_t k = 0; k < sizeof statuses / sizeof *statuses; k++)
         printf(".TP\n%d\n%s\n", statuses[k].status, statuses[k].text);
     if (tool->examples) {
@@ -221,12 +221,23 @@ static int from_environment(const struct table *t, const bool *given, struct lca
             name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         name[n] = 0;
         const char *value = getenv(name);
-        if (!value || !*value)
+        if (!value || !*value || (o->type == LCA_OPT_FLAG && strcmp(value, "0") == 0))
             continue;
         if (set(o, value, name, err) < 0)
             return -1;
     }
     return 0;
+}
+
+/* What getopt_long stopped at: a letter (optopt), a flag with a value (optopt is its
+ * code), or a name, which is the argument that it read last. */
+static int unknown(const struct table *t, const char *last, struct lca_err *err)
+{
+    if (optopt >= 256)
+        return lca_fail(err, LCA_USAGE, "--%s takes no value", t->opt[optopt - 256]->name);
+    if (optopt)
+        return lca_fail(err, LCA_USAGE, "unknown option -%c: see --help", optopt);
+    return lca_fail(err, LCA_USAGE, "unknown option %s: see --help", last);
 }
 
 static int parse(const struct table *t, int argc, char **argv, struct lca_err *err)
@@ -247,14 +258,13 @@ static int parse(const struct table *t, int argc, char **argv, struct lca_err *e
     letters[n] = 0;
     opterr = 0;
     for (;;) {
-        int at = optind;
         int c = getopt_long(argc, argv, letters, longs, NULL);
         if (c == -1)
             break;
         if (c == ':')
             return lca_fail(err, LCA_USAGE, "%s needs a value: see --help", argv[optind - 1]);
         if (c == '?')
-            return lca_fail(err, LCA_USAGE, "unknown option %s: see --help", argv[at]);
+            return unknown(t, argv[optind - 1], err);
         for (int k = 0; k < t->n; k++) {
             if (c != 256 + k && c != t->opt[k]->letter)
                 continue;

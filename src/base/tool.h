@@ -4,7 +4,8 @@
  * A program is a struct lca_tool and
  *     int main(int argc, char **argv) { return lca_tool_main(&tool, argc, argv); }
  * An option's value comes from the command line, else from the environment
- * (--max-pieces: LCA_MAX_PIECES), else it stays what the variable held. */
+ * (--max-pieces: LCA_MAX_PIECES; a flag by any value but 0), else it stays what the
+ * variable held. */
 #ifndef LCA_BASE_TOOL_H
 #define LCA_BASE_TOOL_H
 

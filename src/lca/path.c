@@ -51,7 +51,7 @@ static int log2_exact(int n)
 
 int lca_path_level(enum lca_rule rule, int n)
 {
-    if (n < 1)
+    if (n < 1 || n > 1 << (LCA_LEVELS - 1))
         return -1;
     int k = log2_exact(rule == LCA_MIDPOINT ? 2 * n : n);
     return rule == LCA_FIRST_ORDER && k >= 0 ? 0 : k;

@@ -103,10 +103,12 @@ int lca_endpoint_tap(struct lca_endpoint *tap, const struct lca_endpoint *e, str
         strcat(tap->where, ".tap");     /* socket_at left room */
         return 0;
     }
-    char *colon = strrchr(tap->where, ':');
-    long port = strtol(colon + 1, NULL, 10);
-    if (port < 1 || port > 65534)
+    char *port = strrchr(tap->where, ':') + 1, *end;
+    long number = strtol(port, &end, 10);
+    if (*end || number < 1 || number > 65534)
         return lca_fail(err, LCA_USAGE, "%s: the port must be 1 to 65534", e->text);
-    sprintf(colon + 1, "%ld", port + 1);
+    size_t room = sizeof tap->where - (size_t)(port - tap->where);
+    if ((size_t)snprintf(port, room, "%ld", number + 1) >= room)    /* 99 to 100 */
+        return lca_fail(err, LCA_USAGE, "the endpoint %.40s... is too long", e->text);
     return 0;
 }

@@ -29,14 +29,14 @@ uint32_t lca_chunk_divisor(const struct lca_net *net, uint32_t n)
 int lca_chunk_choose(const struct lca_net *net, uint32_t n, uint32_t given, uint32_t *chunk, struct lca_err *err)
 {
     *chunk = given ? given : lca_chunk_divisor(net, n);
+    if (given > n)
+        return lca_fail(err, LCA_USAGE, "--chunk %u is more than the set of %u examples: the largest is %u", given, n, n);
     if (given && n % given) {
-        char list[160] = "";
         uint32_t below = divisor_within(n, given), above = given;
-        while (above < n && n % above)
+        while (n % above)
             above++;
-        snprintf(list, sizeof list, "%u or %u", below, above);
-        return lca_fail(err, LCA_USAGE, "--chunk %u does not divide the set of %u examples: the nearest that do are %s",
-                        given, n, list);
+        return lca_fail(err, LCA_USAGE, "--chunk %u does not divide the set of %u examples: the nearest that do are %u "
+                        "or %u", given, n, below, above);
     }
     uint32_t least = n < usual(net) ? n : usual(net);
     if (!given && *chunk < least / 10)
