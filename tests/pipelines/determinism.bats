@@ -3,9 +3,9 @@ load ../helper
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    lca-data make synth:1,4000 --out s.data >/dev/null
+    lca-data make synth:1,2000 --out s.data >/dev/null
     cat >stages <<'END'
-train:     lca-train --net mnist-fc --data s.data --iterations 40 --out ipc:theta --expect integrate,theta
+train:     lca-train --net mnist-fc --data s.data --iterations 24 --out ipc:theta --expect integrate,theta
 grad*2:    lca-grad --data s.data --pool ipc:pool
 integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect lca --chunk 200 --tolerance 2e-5
 theta:     lca-cat --in ipc:theta --out $LCA_OUT/theta.lca
@@ -49,7 +49,7 @@ worker() {
 }
 
 start() {
-    sed "s/^grad\*2/grad*$1/; s/--iterations 40/--iterations ${2:-40}/" "stages" >"$BATS_TEST_TMPDIR/stages"
+    sed "s/^grad\*2/grad*$1/; s/--iterations 24/--iterations ${2:-24}/" "stages" >"$BATS_TEST_TMPDIR/stages"
     lca-run -q --out "$out" "$BATS_TEST_TMPDIR/stages" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
     run=$!
 }
@@ -77,7 +77,7 @@ start() {
 
 @test "a worker killed with -9 in the middle: said, and the same bytes" {
     start 2
-    in_flight 4000000
+    in_flight 3000000
     kill -9 "$(worker)"
     wait $run
     run cat "$BATS_TEST_TMPDIR/err"
