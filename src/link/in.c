@@ -273,15 +273,15 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
         return lca_fail(err, LCA_CORRUPT, "%s: a frame of another run after seq %" PRId64, in->endpoint.text,
                         (int64_t)in->seq - 1);
     if (f->kind == LCA_KIND_eos) {
-        if (f->u.eos.next != in->seq)
-            return lca_fail(err, LCA_CORRUPT, "%s: EOS counts %" PRIu64 " frames, %" PRIu64 " have come",
-                            in->endpoint.text, f->u.eos.next, in->seq);
         in->ended = true;
         if (strcmp(f->u.eos.status, "failed") == 0) {
             lca_in_end(in);
             return lca_fail(err, LCA_UPSTREAM, "%s: the stage before failed: %s", in->endpoint.text,
                             f->u.eos.why ? f->u.eos.why : "it does not say why");
         }
+        if (f->u.eos.next != in->seq)
+            return lca_fail(err, LCA_CORRUPT, "%s: EOS counts %" PRIu64 " frames, %" PRIu64 " have come",
+                            in->endpoint.text, f->u.eos.next, in->seq);
         return 1;
     }
     if (!lca_kind_is_data(f->kind))

@@ -247,7 +247,7 @@ static void pump(struct lca_out *o, struct peer *p)
             return;
         p->next++;
     }
-    if (o->ended && !p->eos_sent && p->next >= o->next)
+    if (o->ended && !p->eos_sent && (p->next >= o->next || o->aborted))
         p->eos_sent = lca_sock_send(s, &p->id, &o->eos_packet) == 1;
 }
 
@@ -708,8 +708,9 @@ void lca_out_abort(struct lca_out *o, const char *why)
         return;
     eos.u.eos.status = "failed";
     eos.u.eos.why = why;
-    /* whoever reads a pipe that broke, or has no credit left, learns it from the
-     * missing EOS instead */
+    /* consumers are told without the frames they still lack; whoever reads a pipe that
+     * broke learns it from the missing EOS instead */
+    o->aborted = true;
     if (make_eos(o, &eos, NULL) < 0)
         o->ended = true;
 }
