@@ -1,0 +1,131 @@
+# The pipelines as a user starts them, on a small generated set.
+load ../helper
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    "$ROOT/pipelines/demo.sh" --data synth:1,2000 --iterations 12 --by-class --record --out out >out.txt 2>&1 3>&-
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR"
+}
+
+small() {
+    "$ROOT/pipelines/$1.sh" --data synth:1,2000 --iterations 6 "${@:2}"
+}
+
+@test "summary.json has every key, and run.json what repeats the run" {
+    for key in network parameters iterations examples chunk workers device seed optimizer rule tolerance loss_first \
+        loss_last loss_test accuracy_test total_error_percent mean_step_error max_step_error steps_at_max_pieces \
+        gradient_evaluations_per_step percent_helping_p percent_helping_q percent_zero layers worker_busy \
+        seconds_total seconds_per_step heldout classes; do
+        run jq -e "has(\"$key\")" out/summary.json
+        assert_success
+    done
+    run jq -e '.parameters == 84060 and .iterations == 12 and .examples == 2000 and .workers == 2
+        and (.layers | map(.name) == ["dense1", "dense2", "dense3"]) and (.classes | length == 10)
+        and ([.layers[].lca] | add) - ([.classes[].lca] | add) < 1e-6 and .worker_busy <= 1
+        and (.heldout | has("loss_first") and has("total_error_percent") and has("mean_step_error"))' out/summary.json
+    assert_success
+    run jq -e '(.data.sha256 | length == 64) and .pipeline == "demo" and (.options | index("--by-class")) != null
+        and (.versions | has("lca")) and (.machine | has("cpu"))' out/run.json
+    assert_success
+}
+
+@test "the layers add up to the change of the loss" {
+    run jq -e '([.layers[].lca] | add) as $sum | (.loss_last - .loss_first) as $change
+        | ($sum - $change | fabs) < 0.002 * ($change | fabs)' out/summary.json
+    assert_success
+}
+
+@test "aggregates are JSON lines, recordings pass the audit" {
+    run jq -s -e 'map(select(.kind == "layers" and .set == "train")) | length == 12' out/layers.jsonl
+    assert_success
+    run jq -s -e 'map(select(.kind == "helping_total")) | length == 1' out/helping.jsonl
+    assert_success
+    run lca-check --in out/lca.lca
+    assert_success
+    assert_output --partial simpson
+    run lca-tap --kind theta --format '%{it}\n' out/theta.lca
+    assert_line --index 12 12
+}
+
+@test "what it prints ends with the folder" {
+    run tail -1 out.txt
+    assert_output --partial "$PWD/out"
+    run cat out.txt
+    assert_output --partial "conservation"
+    assert_output --regexp "dense1 +-[0-9.]+ +#+"
+}
+
+@test "lca-run --out again out/stages repeats the run byte for byte" {
+    mkdir -p again
+    cp out/stages again/stages
+    sed -i "s|$PWD/out/data|$PWD/again/data|" again/stages
+    lca-data make synth:1,2000 --out again/data >/dev/null
+    lca-run -q --out again again/stages 3>&-
+    cmp out/lca.lca again/lca.lca
+}
+
+@test "--plan says what it takes and leaves nothing" {
+    before=$(ls)
+    run small mnist-fc --plan
+    assert_success
+    assert_output --partial "84060 parameters"
+    assert_output --partial "13 without refinement"
+    assert_equal "$(ls)" "$before"
+}
+
+@test "bad use ends with 2 and says what to do" {
+    run small demo --optimizer rmsprop
+    assert_failure 2
+    assert_output --partial "sgd or adam"
+    run small demo --iterations
+    assert_failure 2
+    run small demo --bogus
+    assert_failure 2
+    assert_output --partial "see --help"
+    run "$ROOT/pipelines/mnist-fc.sh"
+    assert_failure 2
+    assert_output --partial "--data DIR"
+    run "$ROOT/pipelines/mnist-fc.sh" --data missing --out missing.out
+    assert_failure 2
+    assert_output --partial "missing"
+    run small demo --out out
+    assert_failure 2
+    assert_output --partial "holds a run already"
+    run small demo --chunk 7 --out chunk.out
+    assert_failure 2
+    assert_output --partial "does not divide"
+}
+
+@test "Ctrl-C ends in order: status interrupted, a readable recording, exit 130" {
+    "$ROOT/pipelines/demo.sh" --data synth:1,2000 --iterations 100000 --record --out stopped >stopped.txt 2>&1 3>&- &
+    pipeline=$!
+    until [ -s stopped/lca.lca ] && [ "$(stat -c %s stopped/lca.lca)" -gt 2000000 ]; do
+        kill -0 $pipeline
+        sleep 0.05
+    done
+    # as a terminal does: to lca-run, which passes it on
+    kill -INT "$(pgrep -of "^lca-run --out $PWD/stopped ")"
+    status=0
+    wait $pipeline || status=$?
+    assert_equal $status 130
+    run jq -e '.status == "interrupted"' stopped/summary.json
+    assert_success
+    run lca-check --in stopped/lca.lca
+    assert_success
+    run lca-tap --kind EOS --format '%{status}\n' stopped/lca.lca
+    assert_output interrupted
+}
+
+@test "repeat.sh: mean and spread over seeds" {
+    run "$ROOT/pipelines/repeat.sh" --seeds 1,2 --out rep -- "$ROOT/pipelines/demo.sh" --data synth:1,2000 --iterations 6
+    assert_success
+    run jq -e --slurpfile a rep/seed-1/summary.json --slurpfile b rep/seed-2/summary.json '
+        def near($x): (. - $x | fabs) < 1e-12;
+        .loss_last.n == 2 and (.loss_last.mean | near(($a[0].loss_last + $b[0].loss_last) / 2))
+        and (.loss_last.sd | near(($a[0].loss_last - $b[0].loss_last | fabs) / (2 | sqrt)))
+        and has("layers.dense1.lca")' rep/repeat.json
+    assert_success
+}
