@@ -509,7 +509,7 @@ static void out_close(struct lca_member *m)
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
         if (t->writer && lca_writer_close(t->writer, NULL) < 0)
-            lca_warn("%s: closing failed", t->endpoint.text);
+            lca_info("%s: closing failed", t->endpoint.text);
         lca_sock_close(&t->sock);
         lca_sock_close(&t->tap);
     }
