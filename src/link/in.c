@@ -70,6 +70,11 @@ static void say_hello(struct lca_in *in)
 
 static void say_ack(struct lca_in *in)
 {
+    /* whoever comes back is told where we are by HELLO */
+    if (in->cut || !in->connected) {
+        in->ack_due = 0;
+        return;
+    }
     struct lca_frame f = LCA_FRAME(ack);
     f.st = in->st;
     memcpy(f.run, in->run, LCA_RUN_LEN);

@@ -128,8 +128,8 @@ int lca_out_sync(struct lca_out *out, struct lca_err *err) LCA_MUST_USE;
 /* Sends EOS (next is filled here) and waits until all consumers have taken it. */
 int lca_out_end(struct lca_out *out, struct lca_frame *eos, struct lca_err *err) LCA_MUST_USE;
 
-/* Ends the stream as failed, without waiting; why is for people. An output that is
- * closed before lca_out_end does so by itself. */
+/* Ends the stream as failed; why is for people. Stays for a moment, until all
+ * consumers know. An output that is closed before lca_out_end does so by itself. */
 void lca_out_abort(struct lca_out *out, const char *why);
 
 /* ---- options that all filters share --------------------------------------- */

@@ -40,6 +40,11 @@ void lca_patience_wait(struct lca_patience *p, const char *format, ...) LCA_PRIN
 /* After a lost connection every peer is probed: at once, then after these seconds. */
 extern const double lca_probe_after[4];
 
+/* What was said just before a socket is closed may be lost, whatever its linger
+ * (libzmq's issue 4660): whoever ends for others stays until they know, but not
+ * longer than this, in seconds. */
+#define LCA_FAREWELL 2.0
+
 /* Window of a stream in frames: as many whole iterations as 32 MiB hold, 3 to 64. */
 uint64_t lca_window(const struct lca_frame_head *head);
 

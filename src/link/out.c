@@ -269,7 +269,7 @@ static void ack(struct lca_out *o, struct peer *p, const struct lca_frame_ack *a
 
 static void peer_gone(struct lca_out *o, struct peer *p)
 {
-    if (p->eos_done) {
+    if (p->eos_done || o->aborted) {
         forget(o, p);
         return;
     }
@@ -700,6 +700,20 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
     return 0;
 }
 
+/* Gives the consumers that are there a moment to take the end of a failed stream. */
+static void farewell(struct lca_out *o)
+{
+    double until = lca_now() + LCA_FAREWELL;
+    zmq_pollitem_t items[3 * MAX_TARGETS];
+    for (int k = 0; k < o->n_expect; k++)
+        o->joined[k] = true;
+    for (int k = o->n_peer - 1; k >= 0; k--)
+        if (o->peer[k].state == PEER_LOST)
+            forget(o, &o->peer[k]);
+    while (open_consumer(o) && lca_now() < until && out_serve(&o->member, NULL) == 0)
+        zmq_poll(items, out_items(&o->member, items, 3 * MAX_TARGETS), 20);
+}
+
 void lca_out_abort(struct lca_out *o, const char *why)
 {
     struct lca_frame eos = LCA_FRAME(eos);
@@ -712,4 +726,5 @@ void lca_out_abort(struct lca_out *o, const char *why)
     o->aborted = true;
     if (make_eos(o, &eos, NULL) < 0)
         o->ended = true;
+    farewell(o);
 }

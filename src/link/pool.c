@@ -476,9 +476,9 @@ static int receive(struct lca_pool *p, struct lca_err *err)
                 worker_gone(p, w);
         } else if (f.kind == LCA_KIND_join && !w) {
             join(p, &from, &f);
-        } else if (w && f.kind == LCA_KIND_done) {
+        } else if (w && f.kind == LCA_KIND_done && !p->ended) {
             result = done(p, w, &f, &packet, &copy, &taken, err);
-        } else if (w && f.kind == LCA_KIND_fail) {
+        } else if (w && f.kind == LCA_KIND_fail && !p->ended) {
             result = fail(p, w, &f.u.fail, err);
         } else if (w && f.kind == LCA_KIND_leave) {
             w->leaving = true;
@@ -567,10 +567,20 @@ static int pool_due(struct lca_member *m)
     return at == 0 ? -1 : lca_member_ms(at);
 }
 
+/* Stays until the workers have heard BYE and left. */
+static void farewell(struct lca_pool *p)
+{
+    double until = lca_now() + LCA_FAREWELL;
+    zmq_pollitem_t items[2];
+    while (p->n_worker > 0 && lca_now() < until && pool_serve(&p->member, NULL) == 0)
+        zmq_poll(items, pool_items(&p->member, items, 2), 20);
+}
+
 static void pool_close(struct lca_member *m)
 {
     struct lca_pool *p = self(m);
     lca_pool_end(p);
+    farewell(p);
     while (p->n_worker > 0)
         remove_worker(p, &p->worker[p->n_worker - 1]);
     while (p->points) {

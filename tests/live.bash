@@ -1,0 +1,64 @@
+# live.bash: real processes within a test: load ../live after ../helper.
+#
+# Each test has an empty folder for its sockets. A test waits for states, never for
+# times; one that never comes ends it.
+BATS_TEST_TIMEOUT=60
+declare -gA pid
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return
+    LCA_DIR=$(mktemp -d /tmp/lt.XXXX)
+    export LCA_DIR
+}
+
+teardown() {
+    for p in "${pid[@]}"; do
+        kill -9 "$p" 2>/dev/null
+        wait "$p" 2>/dev/null
+    done
+    rm -rf "$LCA_DIR"
+}
+
+# bg NAME COMMAND...: in the background; NAME.out, NAME.err, ${pid[NAME]}.
+bg() {
+    "${@:2}" >"$1.out" 2>"$1.err" 3>&- &
+    pid[$1]=$!
+}
+
+# ends NAME STATUS [TEXT]: waits for it; its messages match TEXT.
+ends() {
+    local status=0
+    wait "${pid[$1]}" || status=$?
+    unset "pid[$1]"
+    if [ $status -ne "$2" ] || ! grep -qE -- "${3:-}" "$1.err" && [ -n "${3:-}" ]; then
+        echo "$1 ended with $status, expected $2${3:+ and: $3}"
+        cat "$1.err"
+        return 1
+    fi
+}
+
+# until_true COMMAND...
+until_true() {
+    until "$@"; do
+        sleep 0.02
+    done
+}
+
+# has FILE BYTES; says NAME TEXT
+has() { [ -e "$1" ] && [ "$(stat -c %s "$1")" -ge "$2" ]; }
+says() { grep -qsE -- "$2" "$1.err"; }
+
+# Hundredths of a second of processor time; KiB of memory at most.
+cpu() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+peak() { awk '/VmHWM/ { print $2 }' "/proc/$1/status"; }
+
+# still FILE: it has stopped growing.
+still() {
+    local size
+    size=$(stat -c %s "$1")
+    sleep 0.4
+    [ "$size" -eq "$(stat -c %s "$1")" ]
+}
+
+# frames FILE [OPTION]...: number of data frames, also while it is being written.
+frames() { lca-tap "${@:2}" --fields seq "$1" 2>/dev/null | grep -c '"seq"' || true; }

@@ -1,0 +1,206 @@
+# What goes wrong, and that it is met: back-pressure, failures told up and down the
+# stream, processes that die, stop and come back.
+load ../helper
+load ../live
+
+# 200 thetas of 336 KB, 67 MB: twice what a window holds.
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    lca-data make synth:1,1000 --out d >/dev/null
+    lca-train --net mnist-fc --data d --batch 50 --iterations 199 >thetas.lca
+}
+
+# produce [OPTION]...; consume NAME [OPTION]...
+produce() { bg producer lca-cat --in "$BATS_FILE_TMPDIR/thetas.lca" --out ipc:theta "$@"; }
+consume() { bg "$1" lca-cat --in ipc:theta --name "$1" --out "$1.lca" "${@:2}"; }
+same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
+
+@test "a slow consumer holds the producer: within a window, in little memory" {
+    produce --expect a,b
+    consume a
+    consume b
+    until_true has a.lca 3000000
+    kill -STOP "${pid[a]}"
+    until_true still b.lca
+    kill -0 "${pid[producer]}"
+    lag=$(($(frames b.lca) - $(frames a.lca)))
+    [ $lag -ge 0 ] && [ $lag -le 64 ]
+    [ "$(peak "${pid[producer]}")" -le 60000 ]
+    before=$(cpu "${pid[producer]}")
+    sleep 1
+    [ $(($(cpu "${pid[producer]}") - before)) -le 5 ]
+    kill -CONT "${pid[a]}"
+    ends producer 0
+    ends a 0
+    ends b 0
+    same a.lca
+    same b.lca
+}
+
+@test "training is held too, and goes on" {
+    bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta \
+        --expect a
+    consume a
+    until_true has a.lca 2000000
+    kill -STOP "${pid[a]}"
+    bg tap lca-tap --fields seq ipc:theta
+    until_true still tap.out
+    kill -0 "${pid[train]}"
+    last=$(tail -1 tap.out | tr -dc 0-9)
+    [ "${last:-0}" -le $(($(frames a.lca) + 64)) ]
+    kill -CONT "${pid[a]}"
+    ends train 0
+    ends a 0
+    same a.lca
+}
+
+@test "--from now: the next whole iteration, and all that follow" {
+    bg grad lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool
+    lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 60 |
+        lca-integrate --pool ipc:pool --sets train,val,test --rule first-order --out lca.lca
+    ends grad 0
+    bg producer lca-cat --in lca.lca --out ipc:lca
+    bg a lca-cat --in ipc:lca --name a --out a.lca
+    until_true has a.lca 2000000
+    kill -STOP "${pid[a]}"
+    bg late lca-cat --in ipc:lca --name late --from now --out late.lca
+    until_true has late.lca 1
+    kill -CONT "${pid[a]}"
+    ends producer 0
+    ends a 0
+    ends late 0
+    cmp lca.lca a.lca
+    first=$(lca-tap --kind HEAD --fields first late.lca | tr -dc 0-9)
+    [ "$first" -gt 0 ] && [ "$first" -lt 180 ] && [ $((first % 3)) -eq 0 ]
+    lca-tap --kind lca --fields seq,it,set,crc lca.lca | tail -n +$((first + 1)) >expected
+    lca-tap --kind lca --fields seq,it,set,crc late.lca | cmp expected -
+}
+
+@test "a consumer killed: exit 3, which one, and the frame" {
+    produce --lost 1
+    consume a
+    until_true has a.lca 3000000
+    kill -9 "${pid[a]}"
+    ends producer 3 'error: a lost, last acknowledged seq [0-9]+ of [0-9]+'
+}
+
+@test "a producer killed: exit 3 after --lost, and the frame" {
+    produce
+    consume a --lost 1
+    until_true has a.lca 3000000
+    kill -9 "${pid[producer]}"
+    ends a 3 'did not come back in 1 s; the stream ends after seq [0-9]+ without EOS'
+}
+
+@test "a pool killed: its workers end with 3 after --lost" {
+    bg integrate lca-integrate --in "$BATS_FILE_TMPDIR/thetas.lca" --pool ipc:pool --out lca.lca
+    bg grad lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --lost 1
+    until_true has lca.lca 2000000
+    kill -9 "${pid[integrate]}"
+    ends grad 3 'the pool has gone and did not come back in 1 s'
+}
+
+@test "a stage that fails says so to all it feeds, however far they are: exit 4" {
+    for bytes in 400000 20000000; do
+        head -c $bytes "$BATS_FILE_TMPDIR/thetas.lca" >cut.lca
+        bg producer lca-cat --in cut.lca --out ipc:theta --expect a,b
+        consume a
+        consume b
+        ends producer 5 'cut.lca: ends within a frame after [0-9]+ whole frames'
+        ends a 4 'the stage before failed: .*ends within a frame'
+        ends b 4 'the stage before failed: .*ends within a frame'
+    done
+}
+
+@test "a consumer killed and back at once: not its own rival" {
+    produce
+    consume a
+    until_true has a.lca 3000000
+    kill -STOP "${pid[producer]}"      # it hears of the end and of the return at once
+    kill -9 "${pid[a]}"
+    mv a.lca first.lca
+    consume a
+    until_true test -e a.lca
+    sleep 0.2
+    kill -CONT "${pid[producer]}"
+    ends producer 0
+    ends a 0
+    lca-cat first.lca a.lca --out whole.lca
+    same whole.lca
+}
+
+@test "a recorder whose disk is full is missed: the run fails" {
+    produce --expect a,full --lost 1
+    consume a
+    bg full lca-cat --in ipc:theta --name full --out /dev/full
+    ends full 1 'disk is full'
+    ends producer 3 'error: full lost'
+    ends a 4
+}
+
+@test "a reader that had enough does not end the run, and nobody complains" {
+    produce --expect a,peek
+    consume a
+    bg peek bash -c 'lca-cat --in ipc:theta --name peek | head -c 1000 >/dev/null; exit ${PIPESTATUS[0]}'
+    ends peek 141
+    run cat peek.err
+    refute_output
+    ends producer 0
+    ends a 0
+    same a.lca
+}
+
+@test "a full disk behind a pipe or a redirection: exit 1 and why" {
+    bg train bash -c 'lca-train --net mnist-fc --data "$1" --iterations 3 --batch 50 >/dev/full' - "$BATS_FILE_TMPDIR/d"
+    ends train 1 'disk is full'
+    run lca-cat "$BATS_FILE_TMPDIR/thetas.lca" --out ok.lca --out /dev/full
+    assert_failure 1
+    assert_output --partial "/dev/full: the disk is full"
+}
+
+@test "training killed and started again: the same frames go on" {
+    train() {
+        bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta
+    }
+    train
+    consume a
+    until_true has a.lca 20000000
+    kill -STOP "${pid[a]}"
+    kill -9 "${pid[train]}"
+    kill -CONT "${pid[a]}"
+    until_true says a 'connection lost'
+    train
+    ends train 0
+    ends a 0
+    same a.lca
+}
+
+@test "told to stop while nobody reads: ends at once, 130" {
+    bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --iterations 3 --out ipc:theta --expect nobody
+    until_true test -S "$LCA_DIR/theta"
+    kill "${pid[train]}"
+    ends train 130 'interrupted while theta waited for its consumers'
+}
+
+@test "a worker stopped for longer than its lease: its unit goes to another, the bytes stay" {
+    integrate() {
+        lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 20 |
+            lca-integrate --pool ipc:pool --chunk 200 "$@"
+    }
+    bg one lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name one
+    integrate --out reference.lca
+    ends one 0
+    bg one lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name one
+    bg run integrate --out again.lca
+    until_true has again.lca 1000000
+    kill -STOP "${pid[one]}"
+    bg two lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name two
+    until_true says run 'pool: one late on unit [0-9]+, also given to another'
+    size=$(stat -c %s again.lca)
+    until_true has again.lca $((size + 1000000))
+    kill -CONT "${pid[one]}"            # its twin of the unit is the same, and dropped
+    ends run 0
+    ends one 0
+    ends two 0
+    cmp reference.lca again.lca
+}
