@@ -207,3 +207,9 @@ PY
     kill -TERM $worker
     wait $worker
 }
+
+@test "frames are not written to a terminal" {
+    on_terminal "lca-grad --data $FILES/s.data --in $FILES/t.lca"
+    assert_failure 2
+    assert_output --partial "terminal"
+}

@@ -56,6 +56,8 @@ def in_files(name):
 
 @test "every number is numpy's; a layer that stands still has no q and no w" {
     lca-helping <"$FILES/a.lca" >p.lca
+    lca-helping --in "$FILES/a.lca" --out again.lca
+    cmp p.lca again.lca
     py <<<"$NUMPY
 steps = check(in_files('a.lca'), read('p.lca'))
 assert np.isnan(steps[4:, 2, 1]).all() and np.isnan(steps[4:, 2, 3]).all() and (steps[4:, 2, 2] == 100).all()

@@ -95,6 +95,8 @@ def in_files(name):
 
 @test "every number is numpy's sum of A: per step, cumulative and in all" {
     lca-layers <"$FILES/a.lca" >p.lca
+    lca-layers --in "$FILES/a.lca" --out again.lca
+    cmp p.lca again.lca
     py <<<"$NUMPY
 check(in_files('a.lca'), read('p.lca'))"
 }
