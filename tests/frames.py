@@ -72,9 +72,9 @@ def array(pair):
     return numpy.frombuffer(payload, DTYPES[header['dt']]).reshape(header['sh'])
 
 
-def of_kind(pairs, kind, /, **keys):
-    """The frames of one kind whose headers have these values."""
-    return [p for p in pairs if p[0]['t'] == kind and all(p[0].get(k) == v for k, v in keys.items())]
+def of_kind(pairs, of, /, **keys):
+    """The frames of one type whose headers have these values."""
+    return [p for p in pairs if p[0]['t'] == of and all(p[0].get(k) == v for k, v in keys.items())]
 
 
 def main(args):

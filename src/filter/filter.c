@@ -66,21 +66,31 @@ json_t *lca_filter_class_names(const struct lca_stream *s)
 struct gather {
     float *v;               /* [P] */
     uint64_t got;
+    enum lca_kind kind;     /* of the vector under way: a slice of another does not follow */
+    uint64_t it;
+    int cls;
+    char set[8];
 };
 
-/* Adds a slice. 1: the vector is whole at *v; 0: more to come. A whole vector in one
- * slice is used where it lies. */
-static int gather(struct gather *g, uint64_t P, const struct lca_frame *f, uint64_t off, const float **v,
+/* Adds a slice. 1: the vector is whole at step->v; 0: more to come. A whole vector in
+ * one slice is used where it lies. */
+static int gather(struct gather *g, uint64_t P, const struct lca_frame *f, uint64_t off, struct lca_step *step,
                   struct lca_err *err)
 {
     uint64_t n = lca_frame_count(f);
-    if (off != g->got || n > P - off)
+    bool same = g->got == 0 || (g->kind == step->kind && g->it == step->it && g->cls == step->cls &&
+                                strncmp(g->set, step->set, sizeof g->set - 1) == 0);
+    if (!same || off != g->got || n > P - off)
         return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": the slice at %" PRIu64 " of %" PRIu64 " does not follow "
                         "the one before", f->seq, off, n);
     if (n == P) {
-        *v = f->payload;
+        step->v = f->payload;
         return 1;
     }
+    g->kind = step->kind;
+    g->it = step->it;
+    g->cls = step->cls;
+    snprintf(g->set, sizeof g->set, "%s", step->set);
     if (!g->v && !(g->v = lca_alloc(P, sizeof *g->v, err)))
         return -1;
     memcpy(g->v + off, f->payload, n * sizeof *g->v);
@@ -88,7 +98,7 @@ static int gather(struct gather *g, uint64_t P, const struct lca_frame *f, uint6
     if (g->got < P)
         return 0;
     g->got = 0;
-    *v = g->v;
+    step->v = g->v;
     return 1;
 }
 
@@ -127,7 +137,7 @@ static int take(struct lca_filter *filter, struct lca_stream *s, struct gather *
     }
     if (step.cls < -1 || step.cls >= (int)s->n_classes)
         return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": class %d of %u", f->seq, step.cls, s->n_classes);
-    int whole = gather(g, s->P, f, off, &step.v, err);
+    int whole = gather(g, s->P, f, off, &step, err);
     return whole == 1 ? filter->step(filter->self, &step, e, err) : whole;
 }
 
@@ -215,6 +225,11 @@ int lca_filter_run(struct lca_filter *filter, const struct lca_link_args *args, 
             break;
         }
         if (f->kind == LCA_KIND_eos) {
+            /* whoever records may be stopped anywhere, whoever computes ends a vector */
+            if (g.got > 0 && strcmp(f->u.eos.status, "ok") == 0) {
+                lca_fail(err, LCA_CORRUPT, "the stream ends within a vector of step %" PRIu64, g.it);
+                break;
+            }
             result = finish(filter, &e, f->u.eos.status, f->u.eos.why, err);
             lca_in_end(in);
             break;

@@ -43,9 +43,9 @@ struct ledger {
     uint64_t steps, it, worst, at_max, above;
     double first, last, sum, fo;        /* nat: L_0, L_T, sums of A and of first order */
     double error, fo_error, largest;    /* sums of |e_t|, largest |e_t| */
-    double abs, class_sum;              /* of the step under way */
-    float *A;                           /* [P], all classes, and minus the classes so far */
-    double step_sum;
+    double step_sum, abs, class_sum;    /* of the step under way; abs: of it and its classes */
+    double *A;                          /* [P], all classes, and minus the classes so far */
+    int classes;                        /* so far */
 };
 
 struct check {
@@ -55,7 +55,8 @@ struct check {
     bool by_class;
     uint64_t max_pieces, steps, evaluations;
     char broken[400];                   /* the first thing that is wrong */
-    double class_sum_error, class_A_error;      /* largest, in units of sum |A| */
+    /* largest, in units of the sums of |A| of a step and its classes: these may cancel */
+    double class_sum_error, class_A_error;
 };
 
 static void LCA_PRINTF(2, 3) broken(struct check *x, const char *format, ...)
@@ -73,7 +74,11 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
     struct check *x = arg;
     x->in = s;
     x->by_class = s->head->bycls;
-    x->max_pieces = (uint64_t)json_integer_value(json_object_get(s->head->def, "max_pieces"));
+    /* fixed pieces never reach the most */
+    bool refines = json_is_number(json_object_get(s->head->def, "tolerance"));
+    x->max_pieces = UINT64_MAX;
+    if (refines)
+        x->max_pieces = (uint64_t)json_integer_value(json_object_get(s->head->def, "max_pieces"));
     (void)err;
     return 0;
 }
@@ -105,16 +110,23 @@ static double sum_of(const float *v, uint64_t n)
 /* Class by class the sums and the vectors must add up to those of all classes. */
 static int step_class(struct check *x, struct ledger *l, const struct lca_step *st)
 {
-    if (!l->A || st->it != l->it)
+    if (!l->A)
         return 0;
+    if (l->steps == 0 || st->it != l->it || st->cls != l->classes) {
+        broken(x, "step %" PRIu64 " (%s): class %d comes where class %d of step %" PRIu64 " is due", st->it, st->set,
+               st->cls, l->classes, l->it);
+        return 0;
+    }
+    l->classes++;
     l->class_sum += st->lca->sum;
+    l->abs += st->lca->abs;
     for (uint64_t i = 0; i < x->in->P; i++)
         l->A[i] -= st->v[i];
-    if (st->cls + 1 < (int)x->in->n_classes)
+    if (l->classes < (int)x->in->n_classes)
         return 0;
     double gap = 0, unit = l->abs > 0 ? l->abs : 1;
     for (uint64_t i = 0; i < x->in->P; i++)
-        gap += fabs((double)l->A[i]);
+        gap += fabs(l->A[i]);
     double sums = fabs(l->class_sum - l->step_sum) / unit;
     x->class_sum_error = fmax(x->class_sum_error, sums);
     x->class_A_error = fmax(x->class_A_error, gap / unit);
@@ -125,6 +137,13 @@ static int step_class(struct check *x, struct ledger *l, const struct lca_step *
         broken(x, "step %" PRIu64 " (%s): the class A differ from A by %.3g of the sum of |A|", st->it, st->set,
                gap / unit);
     return 0;
+}
+
+/* Each step has all its classes. */
+static void check_classes(struct check *x, const struct ledger *l)
+{
+    if (l->A && l->steps > 0 && l->classes < (int)x->in->n_classes)
+        broken(x, "step %" PRIu64 " (%s) has %d of %u classes", l->it, l->set, l->classes, x->in->n_classes);
 }
 
 static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct lca_err *err)
@@ -139,6 +158,7 @@ static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct
     const struct lca_frame_lca *h = st->lca;
     if (st->cls >= 0)
         return step_class(x, l, st);
+    check_classes(x, l);
     double res = h->L1 - h->L0 - h->sum, sum = sum_of(st->v, x->in->P), size = fabs(res);
     if (l->steps == 0)
         l->first = h->L0;
@@ -177,8 +197,9 @@ static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct
     l->abs = h->abs;
     l->step_sum = h->sum;
     l->class_sum = 0;
-    if (l->A)
-        memcpy(l->A, st->v, x->in->P * sizeof *l->A);
+    l->classes = 0;
+    for (uint64_t i = 0; l->A && i < x->in->P; i++)
+        l->A[i] = st->v[i];
     return 0;
 }
 
@@ -247,6 +268,7 @@ static int end(void *arg, struct lca_emit *e, struct lca_err *err)
     (void)e, (void)err;
     for (unsigned k = 0; k < x->n_set; k++) {
         struct ledger *l = &x->set[k];
+        check_classes(x, l);
         double total = fabs(percent(l->sum, l)), mean = l->error / (double)l->steps;
         if (opt.max_total > 0 && !(total <= opt.max_total))
             broken(x, "%s: the total error of %.5f %% is above %g %%; the worst step is %" PRIu64, l->set, total,

@@ -241,6 +241,9 @@ static int filter_start(struct grad *g, struct filter *s, struct lca_frame *in, 
     uint64_t N, no_chunk;
     if (!set || lca_head_set(&in->u.head, opt.set, &N, &no_chunk, err) < 0)
         return -1;
+    if (N < 1 || N > set->n)
+        return lca_fail(err, LCA_CORRUPT, "the stream says %" PRIu64 " examples of %s: the data has %u", N, opt.set,
+                        set->n);
     if (opt.examples > (long)set->n)
         return lca_fail(err, LCA_USAGE, "--examples %ld: the set has %u", opt.examples, set->n);
     s->N = opt.examples ? (uint32_t)opt.examples : (uint32_t)N;

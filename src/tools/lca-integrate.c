@@ -256,6 +256,10 @@ static int parse_options(struct integrate *x, struct lca_err *err)
         return lca_err_prefix(err, "--max-pieces");
     if (x->refine && x->max_pieces < x->min_pieces)
         return lca_fail(err, LCA_USAGE, "--max-pieces %u is below --min-pieces %u", x->max_pieces, x->min_pieces);
+    unsigned doublings = sizeof ((struct lca_f8s *)0)->v / sizeof (double) - 1;     /* a frame lists each residual */
+    if (x->refine && x->max_pieces >> doublings > x->min_pieces)
+        return lca_fail(err, LCA_USAGE, "--max-pieces %u is more than %u doublings of %u pieces: give --min-pieces",
+                        x->max_pieces, doublings, x->min_pieces);
     for (const char *k = opt.emit; *k;) {
         size_t n = strcspn(k, ",");
         bool *which = n == 3 && !strncmp(k, "lca", n) ? &x->with_lca : n == 4 && !strncmp(k, "move", n) ? &x->with_move
@@ -284,6 +288,8 @@ static int add_set(struct integrate *x, const char *name, size_t len, struct lca
             return lca_fail(err, LCA_USAGE, "--sets names %s twice", set->name);
     if (lca_head_set(&x->head.u.head, set->name, &set->N, &unused, err) < 0)
         return -1;
+    if (set->N < 1 || set->N > UINT32_MAX)
+        return lca_fail(err, LCA_CORRUPT, "the stream says %" PRId64 " examples of %s", (int64_t)set->N, set->name);
     /* a chunk that the user gives is for the training set; others follow as they can */
     uint32_t given = strcmp(set->name, "train") == 0 ? (uint32_t)opt.chunk : 0;
     if (lca_chunk_choose(&x->net, (uint32_t)set->N, given, &chunk, err) < 0)
@@ -496,6 +502,8 @@ static int loop(struct integrate *x, struct lca_err *err)
             if (!x->head_sent)
                 return lca_fail(err, LCA_ABORTED, "interrupted before the first worker joined");
         }
+        if (lca_link_want(x->link) == LCA_SIG_STOP && !x->head_sent)
+            return lca_fail(err, LCA_ABORTED, "interrupted before the first worker joined");
         /* a file is always ready, but must not keep results from being served */
         if (lca_link_wait(x->link, got == 1 ? 0 : 1000, err) < 0)
             return -1;
