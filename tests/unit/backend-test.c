@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
-#include "backend/cpu/cpu.h"
+#include "backend/cpu/reference-ops.h"
 #include "base/buf.h"
 #include "base/rng.h"
 

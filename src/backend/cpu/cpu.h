@@ -52,19 +52,4 @@ extern const struct lca_cpu_kernels lca_cpu_avx512, lca_cpu_avx2, lca_cpu_vec4;
 /* x / 255, correctly rounded, for x = 0 .. 255. */
 extern const float *lca_cpu_scale(void);
 
-/* Plain C, one loop per index, in float (_f) and in double (_d): what the fast
- * kernels must compute. Rows are dense: no padding. dw, db, dx are added to. */
-#define LCA_REFERENCE(real, s)                                                                 \
-    void lca_reference_dense_##s(const real *x, const real *w, const real *b, real *y,         \
-                                 size_t n, size_t in, size_t out);                             \
-    void lca_reference_dense_gradient_##s(const real *x, const real *w, const real *dy,        \
-                                          real *dw, real *db, real *dx,                        \
-                                          size_t n, size_t in, size_t out);                    \
-    void lca_reference_relu_##s(const real *x, real *y, size_t n);                             \
-    void lca_reference_relu_gradient_##s(const real *y, real *dy, size_t n);                   \
-    double lca_reference_loss_##s(const real *z, const uint8_t *label, real *dz,               \
-                                  size_t n, size_t classes);
-LCA_REFERENCE(float, f)
-LCA_REFERENCE(double, d)
-
 #endif
