@@ -92,9 +92,9 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
         const struct lca_layer_ops *ops = e->plan.layer[k].ops;
         const struct lca_geometry *g = &net->layer[k].g;
         uint32_t n = e->plan.room[e->plan.layer[k].stage];
-        if (ops && ops->state && !(e->state[k] = on_device(e, ops->state(g, n), 1, err)))
+        if (ops && ops->state && !(e->state[k] = on_device(e, ops->state(e->device, g, n), 1, err)))
             return -1;
-        size_t bytes = ops && ops->scratch ? ops->scratch(g, n) : 0;
+        size_t bytes = ops && ops->scratch ? ops->scratch(e->device, g, n) : 0;
         scratch = bytes > scratch ? bytes : scratch;
     }
     e->scratch = on_device(e, scratch, 1, err);

@@ -17,10 +17,15 @@ static struct lca_device *cpu_open(const char *device, struct lca_err *err)
 #endif
         &lca_cpu_vec4,
     };
-    const char *wanted = !strncmp(device, "cpu:", 4) ? device + 4 : NULL;
+    const char *wanted = device + strlen("cpu");
+    size_t len = strlen(wanted);
+    bool direct = len >= strlen(":direct") && !strcmp(wanted + len - strlen(":direct"), ":direct");
+    if (direct)
+        len -= strlen(":direct");
     const struct lca_cpu_kernels *k = NULL;
     for (size_t i = 0; !k && i < sizeof all / sizeof *all; i++)
-        if ((!wanted || !strcmp(all[i]->isa, wanted)) && all[i]->usable())
+        if ((!len || (strlen(all[i]->isa) == len - 1 && !strncmp(all[i]->isa, wanted + 1, len - 1))) &&
+            all[i]->usable())
             k = all[i];
     if (!k) {
         lca_fail(err, LCA_USAGE, "device %s: not an instruction set of this machine", device);
@@ -30,11 +35,12 @@ static struct lca_device *cpu_open(const char *device, struct lca_err *err)
     if (!d)
         return NULL;
     d->k = k;
+    d->direct = direct;
     openblas_set_num_threads(1);
     char version[32] = "";
     sscanf(openblas_get_config(), "OpenBLAS %31s", version);
-    snprintf(d->num, sizeof d->num, "cpu/openblas-%s-%s/%s", version, openblas_get_corename(),
-             k->isa);
+    snprintf(d->num, sizeof d->num, "cpu/openblas-%s-%s/%s%s", version, openblas_get_corename(), k->isa,
+             direct ? "/direct" : "");
     return d;
 }
 

@@ -18,6 +18,15 @@ struct lca_places {
     uint32_t *four;         /* [n]: four neighbouring bytes */
 };
 
+/* Images cut into tiles. */
+struct lca_cpu_tiles {
+    uint32_t h, w, c;           /* of an image */
+    uint32_t across, down;      /* tiles */
+    uint32_t step;              /* pixels from one tile to the next: 4 or 2 */
+    uint32_t top, left;         /* pixels of padding before the first tile's first pixel */
+    size_t next;                /* floats from one image to the next */
+};
+
 struct lca_cpu_kernels {
     const char *isa;
     bool (*usable)(void);
@@ -71,6 +80,18 @@ struct lca_cpu_kernels {
                           double *sum, double *product);
     void (*norm_spread)(const float *x, const float *dy, size_t n, size_t c, const float *mean, const float *scale,
                         const float *even, const float *slope, float *dx, bool adds);
+
+    /* Tiles first .. first+n-1 of images to 36 matrices [n][ld], `next` floats apart, and
+     * back (see winograd.c). ld: the channels up to a multiple of 16. local: scratch of
+     * 36 ld floats. `give` adds to dx. */
+    void (*winograd_in)(const struct lca_cpu_tiles *t, const float *x, uint32_t first, uint32_t n, float *local,
+                        float *V, size_t ld, size_t next);
+    void (*winograd_out)(const struct lca_cpu_tiles *t, const float *M, size_t ld, size_t next, uint32_t first,
+                         uint32_t n, const float *bias, float *y, bool relu);
+    void (*winograd_back)(const struct lca_cpu_tiles *t, const float *dy, uint32_t first, uint32_t n, float *local,
+                          float *D, size_t ld, size_t next);
+    void (*winograd_give)(const struct lca_cpu_tiles *t, const float *dV, size_t ld, size_t next, uint32_t first,
+                          uint32_t n, float *local, float *dx);
 };
 
 #define LCA_CPU_PANEL 32
@@ -78,6 +99,7 @@ struct lca_cpu_kernels {
 /* The CPU as an open device. */
 struct lca_device {
     const struct lca_cpu_kernels *k;
+    bool direct;                /* convolutions as sums of products */
     char num[96];
 };
 

@@ -98,8 +98,9 @@ static void maxpool_backward(struct lca_device *d, const struct lca_call *c)
     }
 }
 
-static size_t maxpool_scratch(const struct lca_geometry *g, uint32_t n_max)
+static size_t maxpool_scratch(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
+    (void)d;
     (void)n_max;
     return g->in.c * sizeof(float);
 }
