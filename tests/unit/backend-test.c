@@ -173,7 +173,7 @@ static void loss_is_the_reference(void **state)
             }
             struct lca_loss sum[256] = {{0}};
             struct lca_rows rows = {.label = label};
-            b->loss(d, &rows, n, classes, z, true, sum);
+            b->loss(d, &rows, n, classes, -1, z, true, sum);
             double total = 0, reference = lca_reference_loss_f(z0, label, want, n, classes);
             uint64_t count = 0, hits = 0, want_hits = 0;
             for (uint32_t c = 0; c < classes; c++) {
@@ -215,7 +215,7 @@ static void ties_go_to_the_first_class(void **state)
     uint8_t label[4] = {0, 1, 2, 0};
     struct lca_loss sum[3] = {{0}};
     struct lca_rows rows = {.label = label};
-    b->loss(d, &rows, 4, 3, z, false, sum);
+    b->loss(d, &rows, 4, 3, -1, z, false, sum);
     assert_int_equal(sum[0].hits, 2);
     assert_int_equal(sum[1].hits + sum[2].hits, 0);
     assert_true(fabs(sum[1].loss - log(3)) < 1e-12);

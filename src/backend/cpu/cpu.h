@@ -43,9 +43,54 @@ struct lca_cpu_kernels {
     void (*bias_gradient)(float *dy, const float *y, uint32_t n, size_t ld, float *sum);
 
     /* See lca_backend.loss. */
-    void (*loss)(const uint8_t *label, uint32_t n, uint32_t classes, float *z, bool gradient,
+    void (*loss)(const uint8_t *label, uint32_t n, uint32_t classes, int only, float *z, bool gradient,
                  struct lca_loss *sum);
+
+    /* c [m][ldc] = a [m][lda] times b, a matrix of k rows and out columns; begun with
+     * bias [out up to a panel] or, if add, with c itself, or 0. b is packed in panels of
+     * `panel` columns: [panels][k][panel], the last filled up with 0. */
+    uint32_t panel;         /* at most LCA_CPU_PANEL */
+    void (*multiply)(const float *a, size_t lda, uint32_t m, uint32_t k, const float *b, uint32_t out, float *c,
+                     size_t ldc, const float *bias, bool add);
+    /* c [k][ldc] += a^T b, a [m][lda] of k columns, b [m][ldb] of out columns. Columns of
+     * c up to lca_ld(out) are overwritten, and b is read as far. */
+    void (*outer)(const float *a, size_t lda, uint32_t k, const float *b, size_t ldb, uint32_t out, uint32_t m,
+                  float *c, size_t ldc);
+    /* sum[c] += column sums of dy [n][c]; before that dy = 0 where y <= 0, if y is given. */
+    void (*channel_gradient)(float *dy, const float *y, size_t n, uint32_t c, float *sum);
+
+    /* Batch norm of x [n][c].
+     *   observe   sum += x - about, square += (x - about)^2
+     *   forward   y = scale x + shift, then ReLU if wanted
+     *   backward  dy = 0 where y <= 0, if y is given; sum += dy, product += dy (x - mean)
+     *   spread    dx = scale (dy - even - (x - mean) slope), added to dx if adds */
+    void (*norm_observe)(const float *x, size_t n, size_t c, const float *about, double *sum, double *square);
+    void (*norm_forward)(const float *x, size_t n, size_t c, const float *scale, const float *shift, float *y,
+                         bool relu);
+    void (*norm_backward)(const float *x, const float *y, float *dy, size_t n, size_t c, const float *mean,
+                          double *sum, double *product);
+    void (*norm_spread)(const float *x, const float *dy, size_t n, size_t c, const float *mean, const float *scale,
+                        const float *even, const float *slope, float *dx, bool adds);
 };
+
+#define LCA_CPU_PANEL 32
+
+/* The CPU as an open device. */
+struct lca_device {
+    const struct lca_cpu_kernels *k;
+    char num[96];
+};
+
+/* A slice of activations as rows of `per` floats: rows of all n examples lie one after
+ * the other where an example's floats fill its room, else one example is a group. */
+struct lca_cpu_rows {
+    uint32_t groups, rows;      /* rows: in a group */
+    size_t next;                /* floats from one group to the next */
+};
+struct lca_cpu_rows lca_cpu_rows(struct lca_shape shape, uint32_t n);
+
+extern const struct lca_layer_ops lca_cpu_dense, lca_cpu_conv, lca_cpu_batchnorm, lca_cpu_maxpool, lca_cpu_avgpool,
+    lca_cpu_gap, lca_cpu_relu, lca_cpu_add, lca_cpu_dropout;
 
 extern const struct lca_cpu_kernels lca_cpu_avx512, lca_cpu_avx2, lca_cpu_vec4;
 
