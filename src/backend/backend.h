@@ -96,8 +96,9 @@ struct lca_layer_ops {
     bool fuses_relu;
     bool reads_x, reads_y;              /* backward does; y also where relu is set */
     bool heavy;                         /* its output is kept rather than computed again */
-    size_t (*state)(const struct lca_geometry *g, uint32_t n_max);      /* bytes; NULL: none */
-    size_t (*scratch)(const struct lca_geometry *g, uint32_t n_max);    /* bytes; NULL: none */
+    /* Bytes wanted; NULL: none. */
+    size_t (*state)(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
+    size_t (*scratch)(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
     void (*begin)(struct lca_device *d, const struct lca_call *c);      /* NULL: nothing to do */
     void (*forward)(struct lca_device *d, const struct lca_call *c);
     void (*backward)(struct lca_device *d, const struct lca_call *c);
@@ -141,8 +142,9 @@ struct lca_backend {
                  int only, float *z, bool gradient, struct lca_loss *sum);
 };
 
-/* "cpu", or "cpu:avx512", "cpu:avx2", "cpu:vec4": held to an instruction set.
- * LCA_USAGE for anything else. */
+/* "cpu", or held to an instruction set: "cpu:avx512", "cpu:avx2", "cpu:vec4". With
+ * ":direct" after it ("cpu:direct", "cpu:avx2:direct") convolutions are sums of products:
+ * slower, and nearer to the exact value. LCA_USAGE for anything else. */
 const struct lca_backend *lca_backend_find(const char *device, struct lca_err *err) LCA_MUST_USE;
 
 #endif

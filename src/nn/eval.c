@@ -92,9 +92,9 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
         const struct lca_layer_ops *ops = e->plan.layer[k].ops;
         const struct lca_geometry *g = &net->layer[k].g;
         uint32_t n = e->plan.room[e->plan.layer[k].stage];
-        if (ops && ops->state && !(e->state[k] = on_device(e, ops->state(g, n), 1, err)))
+        if (ops && ops->state && !(e->state[k] = on_device(e, ops->state(e->device, g, n), 1, err)))
             return -1;
-        size_t bytes = ops && ops->scratch ? ops->scratch(g, n) : 0;
+        size_t bytes = ops && ops->scratch ? ops->scratch(e->device, g, n) : 0;
         scratch = bytes > scratch ? bytes : scratch;
     }
     e->scratch = on_device(e, scratch, 1, err);
@@ -478,8 +478,9 @@ int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by
     if (!grad)
         return -1;
     int result = -1;
+    double begun = lca_now();
     *seconds = 0;
-    for (int r = 0; r < repeat; r++) {
+    for (int r = 0; r < repeat && (r == 0 || lca_now() - begun < 15); r++) {
         double start = lca_now();
         for (uint32_t lo = 0; lo < e->images.n; lo += unit) {
             uint32_t hi = e->images.n - lo < unit ? e->images.n : lo + unit;

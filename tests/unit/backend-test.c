@@ -95,7 +95,7 @@ static void dense_is_the_reference(const struct lca_backend *b, const char *name
                          .relu = relu, .dy = dy, .dx = bytes ? NULL : dx, .dx_adds = adds,
                              .kernel = w,
                          .bias = bias, .dkernel = dw, .dbias = db};
-    c.state = b->alloc(d, ops->state(&g, n), &err);
+    c.state = b->alloc(d, ops->state(d, &g, n), &err);
     ops->begin(d, &c);
     c.n = n;
     ops->forward(d, &c);

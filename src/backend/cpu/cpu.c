@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/version.h"
 
 static struct lca_device *cpu_open(const char *device, struct lca_err *err)
 {
@@ -17,10 +18,15 @@ static struct lca_device *cpu_open(const char *device, struct lca_err *err)
 #endif
         &lca_cpu_vec4,
     };
-    const char *wanted = !strncmp(device, "cpu:", 4) ? device + 4 : NULL;
+    const char *wanted = device + strlen("cpu");
+    size_t len = strlen(wanted);
+    bool direct = len >= strlen(":direct") && !strcmp(wanted + len - strlen(":direct"), ":direct");
+    if (direct)
+        len -= strlen(":direct");
     const struct lca_cpu_kernels *k = NULL;
     for (size_t i = 0; !k && i < sizeof all / sizeof *all; i++)
-        if ((!wanted || !strcmp(all[i]->isa, wanted)) && all[i]->usable())
+        if ((!len || (strlen(all[i]->isa) == len - 1 && !strncmp(all[i]->isa, wanted + 1, len - 1))) &&
+            all[i]->usable())
             k = all[i];
     if (!k) {
         lca_fail(err, LCA_USAGE, "device %s: not an instruction set of this machine", device);
@@ -30,11 +36,12 @@ static struct lca_device *cpu_open(const char *device, struct lca_err *err)
     if (!d)
         return NULL;
     d->k = k;
+    d->direct = direct;
     openblas_set_num_threads(1);
     char version[32] = "";
     sscanf(openblas_get_config(), "OpenBLAS %31s", version);
-    snprintf(d->num, sizeof d->num, "cpu/openblas-%s-%s/%s", version, openblas_get_corename(),
-             k->isa);
+    snprintf(d->num, sizeof d->num, "cpu/lca-" LCA_VERSION "/openblas-%s-%s/%s%s", version, openblas_get_corename(), k->isa,
+             direct ? "/direct" : "");
     return d;
 }
 
@@ -106,11 +113,12 @@ struct lca_cpu_rows lca_cpu_rows(struct lca_shape shape, uint32_t n)
     return (struct lca_cpu_rows){n, pixels, ld};
 }
 
-/* As many examples as half a megabyte holds, in whole tiles of four: the cache. */
+/* As many examples as half a megabyte holds, in whole tiles of four: the cache. Large
+ * images go 16 at a time: with fewer, matrices of dense layers are read too often. */
 static uint32_t cpu_slice(size_t bytes)
 {
     size_t n = 512 * 1024 / bytes / 4 * 4;
-    return n < 32 ? 32 : (uint32_t)n;
+    return n < 16 ? 16 : (uint32_t)n;
 }
 
 static const struct lca_backend cpu = {

@@ -18,6 +18,15 @@ struct lca_places {
     uint32_t *four;         /* [n]: four neighbouring bytes */
 };
 
+/* Images cut into tiles. */
+struct lca_cpu_tiles {
+    uint32_t h, w, c;           /* of an image */
+    uint32_t across, down;      /* tiles */
+    uint32_t step;              /* pixels from one tile to the next: 4 or 2 */
+    uint32_t top, left;         /* pixels of padding before the first tile's first pixel */
+    size_t next;                /* floats from one image to the next */
+};
+
 struct lca_cpu_kernels {
     const char *isa;
     bool (*usable)(void);
@@ -71,6 +80,28 @@ struct lca_cpu_kernels {
                           double *sum, double *product);
     void (*norm_spread)(const float *x, const float *dy, size_t n, size_t c, const float *mean, const float *scale,
                         const float *even, const float *slope, float *dx, bool adds);
+
+    /* Patches of output pixels first .. first+n-1, counted over images that lie without
+     * gaps: patch [n][kh kw in], 0 where the image ends. Up to 16 floats more are written. */
+    void (*gather)(const struct lca_geometry *g, const float *x, uint32_t first, uint32_t n, float *patch);
+
+    /* Max pool of n images. gradient: dy goes to the first largest value of a window, row
+     * by row; dx is written, or added to if adds. */
+    void (*maxpool)(const struct lca_geometry *g, const float *x, uint32_t n, float *y);
+    void (*maxpool_gradient)(const struct lca_geometry *g, const float *x, const float *y, const float *dy,
+                             uint32_t n, float *dx, bool adds);
+
+    /* Tiles first .. first+n-1 of images to 36 matrices [n][ld], `next` floats apart, and
+     * back (see winograd.c). ld: the channels up to a multiple of 16. local: scratch of
+     * 36 ld floats. `give` adds to dx. */
+    void (*winograd_in)(const struct lca_cpu_tiles *t, const float *x, uint32_t first, uint32_t n, float *local,
+                        float *V, size_t ld, size_t next);
+    void (*winograd_out)(const struct lca_cpu_tiles *t, const float *M, size_t ld, size_t next, uint32_t first,
+                         uint32_t n, const float *bias, float *y, bool relu);
+    void (*winograd_back)(const struct lca_cpu_tiles *t, const float *dy, uint32_t first, uint32_t n, float *local,
+                          float *D, size_t ld, size_t next);
+    void (*winograd_give)(const struct lca_cpu_tiles *t, const float *dV, size_t ld, size_t next, uint32_t first,
+                          uint32_t n, float *local, float *dx);
 };
 
 #define LCA_CPU_PANEL 32
@@ -78,6 +109,7 @@ struct lca_cpu_kernels {
 /* The CPU as an open device. */
 struct lca_device {
     const struct lca_cpu_kernels *k;
+    bool direct;                /* convolutions as sums of products */
     char num[96];
 };
 

@@ -44,8 +44,9 @@ static struct dense dense_of(const struct lca_geometry *g, void *state, uint32_t
     return s;
 }
 
-static size_t dense_state(const struct lca_geometry *g, uint32_t n_max)
+static size_t dense_state(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
+    (void)d;
     return dense_of(g, NULL, n_max).bytes;
 }
 

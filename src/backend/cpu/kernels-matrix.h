@@ -87,7 +87,7 @@ INLINE void outer_block(const int rows, const int cols, const float *a, size_t l
     vec sum[TALL][2];
     EACH_ROW(i, rows)
         for (int v = 0; v < cols; v++)
-            sum[i][v] = get(c + (size_t)i * ldc + v * LANES);
+            sum[i][v] = (vec){0};
     for (uint32_t t = 0; t < m; t++, a += lda, b += ldb) {
         vec w[2];
         for (int v = 0; v < cols; v++)
@@ -99,10 +99,14 @@ INLINE void outer_block(const int rows, const int cols, const float *a, size_t l
         }
     }
     EACH_ROW(i, rows)
-        for (int v = 0; v < cols; v++)
-            put(c + (size_t)i * ldc + v * LANES, sum[i][v]);
+        for (int v = 0; v < cols; v++) {
+            float *p = c + (size_t)i * ldc + v * LANES;
+            put(p, get(p) + sum[i][v]);
+        }
 }
 
+/* Each call's sums begin at 0 and are added at its end: rounding errors of millions of
+ * rows would grow in a single chain. */
 static void outer(const float *a, size_t lda, uint32_t k, const float *b, size_t ldb, uint32_t out, uint32_t m,
                   float *c, size_t ldc)
 {
@@ -148,5 +152,39 @@ static void channel_gradient(float *dy, const float *y, size_t n, uint32_t c, fl
         put(lane, all);
         for (size_t k = 0; k < width; k++)
             sum[col + k] += lane[k];
+    }
+}
+
+/* n floats, and up to LANES - 1 more. */
+INLINE void copy_past(float *to, const float *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES)
+        put(to + i, get(from + i));
+}
+
+/* Rows of patches are written in order, each a little past its end: what comes next
+ * overwrites that. */
+static void gather(const struct lca_geometry *g, const float *x, uint32_t first, uint32_t n, float *patch)
+{
+    const uint32_t pixels = g->out.h * g->out.w;
+    const size_t c = g->in.c, line = g->kernel * c;
+    for (uint32_t r = first; r < first + n; r++) {
+        const float *image = x + r / pixels * lca_shape_size(g->in);
+        int64_t top = (int64_t)(r % pixels / g->out.w) * g->stride - g->pad_top;
+        int64_t left = (int64_t)(r % g->out.w) * g->stride - g->pad_left, right = left + g->kernel;
+        int64_t from = left < 0 ? 0 : left, to = right > g->in.w ? g->in.w : right;
+        for (int64_t y = top; y < top + g->kernel; y++, patch += line) {
+            bool within = y >= 0 && y < g->in.h && to > from;
+            if (!within || to - from < g->kernel)
+                for (size_t i = 0; i < line; i += LANES)
+                    put(patch + i, (vec){0});
+            if (within)
+                copy_past(patch + (size_t)(from - left) * c, image + ((size_t)y * g->in.w + (size_t)from) * c,
+                          (size_t)(to - from) * c);
+            /* a line that ends at the border has been written past */
+            if (within && right > to)
+                for (size_t i = (size_t)(to - left) * c; i < line; i++)
+                    patch[i] = 0;
+        }
     }
 }

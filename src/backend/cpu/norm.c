@@ -42,8 +42,9 @@ static struct norm norm_of(const struct lca_geometry *g, void *state)
     return s;
 }
 
-static size_t norm_state(const struct lca_geometry *g, uint32_t n_max)
+static size_t norm_state(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
+    (void)d;
     (void)n_max;
     return norm_of(g, NULL).bytes;
 }

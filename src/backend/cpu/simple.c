@@ -47,8 +47,9 @@ static void add_backward(struct lca_device *d, const struct lca_call *c)
 
 /* Dropout keeps what it multiplied by, 0 or 1/(1-rate), as its state. */
 
-static size_t dropout_state(const struct lca_geometry *g, uint32_t n_max)
+static size_t dropout_state(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
+    (void)d;
     return n_max * lca_ld(lca_shape_size(g->out)) * sizeof(float);
 }
 
