@@ -456,13 +456,14 @@ static void as_asked(void **state)
 
 int main(int argc, char **argv)
 {
-    static const char *const devices[] = {"cpu:vec4", "cpu:avx2", "cpu:avx512"};
+    static const char *const devices[] = {"cpu:vec4", "cpu:avx2", "cpu:avx512",
+                                          "cpu:vec4:direct", "cpu:avx2:direct", "cpu:avx512:direct"};
     static const struct { const char *name; CMUnitTestFunction f; } each[] = {
         {"layers_are_the_reference", layers_are_the_reference},
         {"built_in_networks_are_the_reference", built_in_networks_are_the_reference},
         {"many_examples_are_the_reference", many_examples_are_the_reference},
     };
-    enum { DEVICES = 3, TESTS = 3 };
+    enum { DEVICES = 6, TESTS = 3 };
     struct CMUnitTest tests[DEVICES * TESTS], one[] = {cmocka_unit_test(as_asked)};
     char name[DEVICES * TESTS][64];
     setenv("LCA_NETS", "pipelines/nets", 0);     /* from the root, where nobody says */
