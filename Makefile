@@ -1,7 +1,8 @@
 # make             install what is missing (.ci/packages), build bin/
 # make demo        the main job on generated data, with a summary
 # make test        every test; the last line counts them
-# make test-long   the accuracy bars on real MNIST, a quarter of an hour
+# make test-long   the accuracy bars on real MNIST, and large chunks against the
+#                  reference: half an hour
 # make san         every test under AddressSanitizer and UBSan
 # make bench       speed beside PyTorch
 # make man         docs/man/*.1 from the programs' own option tables
@@ -49,12 +50,14 @@ test:
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
-	@bats tests/long
+	@$(build) units
+	@LCA_UNITS=$(abspath $(B)/unit) bats tests/long
 san:
 	@$(MAKE) --no-print-directory SAN=1 test
 bench: all
-	@.ci/install bench
+	@.ci/install test
 	@tests/bench/mnist-fc.sh
+	@tests/bench/networks.sh
 man: all
 	@for t in $(notdir $(tools)); do bin/$$t --man > docs/man/$$t.1; done
 clean:

@@ -29,7 +29,8 @@ best() {
 row() {
     local kind=$1 file=$2 input=$3 a b c torch
     a=$(ours "$file")
-    torch=$("$python" tests/bench/torch-fc.py --input "$input" | tail -1)
+    torch=$(lca-net --json mnist-fc | "$python" tests/bench/torch-net.py --input "$input" --examples 55000 \
+        --batches 250,500,1000,2500,5000 - | tail -1)
     b=$(ours "$file")
     c=$(ours "$file" --by-class)
     jq -rn --arg kind "$kind" --argjson ours "$(best "$a" "$b")" --argjson class "$c" --argjson t "$torch" '

@@ -16,16 +16,16 @@ void NAME(dense)(const real *x, const real *w, const real *b, real *y, size_t n,
 void NAME(dense_gradient)(const real *x, const real *w, const real *dy, real *dw, real *db,
                           real *dx, size_t n, size_t in, size_t out)
 {
-    for (size_t e = 0; e < n; e++)
-        for (size_t o = 0; o < out; o++) {
-            real d = dy[e * out + o];
-            db[o] += d;
-            for (size_t i = 0; i < in; i++) {
-                dw[i * out + o] += x[e * in + i] * d;
-                if (dx)
-                    dx[e * in + i] += w[i * out + o] * d;
-            }
+    for (size_t e = 0; e < n; e++) {
+        for (size_t o = 0; o < out; o++)
+            db[o] += dy[e * out + o];
+        for (size_t i = 0; i < in; i++) {
+            for (size_t o = 0; o < out; o++)
+                dw[i * out + o] += x[e * in + i] * dy[e * out + o];
+            for (size_t o = 0; dx && o < out; o++)
+                dx[e * in + i] += w[i * out + o] * dy[e * out + o];
         }
+    }
 }
 
 void NAME(conv)(const struct lca_geometry *g, const real *x, const real *w, const real *b, real *y,
