@@ -46,7 +46,7 @@ struct lca_steps *lca_steps_new(const struct lca_steps_opts *o, struct lca_err *
     if (!s)
         return NULL;
     s->o = *o;
-    s->it = o->it0;
+    s->it = o->it;
     s->len = o->n_set * o->rows * o->P;
     s->point = lca_alloc(o->P, sizeof *s->point, err);
     s->G = lca_alloc(o->rows * o->P, sizeof *s->G, err);

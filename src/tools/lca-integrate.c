@@ -82,6 +82,7 @@ struct integrate {
 
     float *incoming;                /* theta being received */
     uint64_t got, it;               /* parameters of it; iteration expected */
+    uint64_t it0, first;            /* first iteration of the run; iterations before ours */
     struct lca_steps *steps;
     bool head_sent, ended;
     char status[16];
@@ -390,6 +391,7 @@ static int open_out(struct integrate *x, struct lca_err *err)
     x->parts = lca_slices(x->P) * (vectors * (1u + x->with_grad + x->with_eff) + x->with_move);
     int result = fill_head(x, &f, "lca", err);
     f.u.head.parts = x->parts;
+    f.u.head.first = x->first * x->parts;
     f.u.head.num = lca_pool_num(x->pool);
     json_int_t it1 = json_integer_value(x->head.u.head.it1);
     f.u.head.it1 = it1 > 0 ? json_integer(it1 - 1) : NULL;
@@ -415,16 +417,22 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
         lca_net_parse(&x->net, x->head.payload, x->head.nb, err) < 0)
         return -1;
     x->P = x->head.u.head.P;
-    x->it = x->head.u.head.it0;
+    x->it0 = x->head.u.head.it0;
     x->theta_parts = lca_slices(x->P);
     if (strcmp(f->st, "theta") != 0 || x->P != x->net.P || x->P == 0 || x->head.u.head.parts != x->theta_parts)
         return lca_fail(err, LCA_USAGE, "%s is a %s stream: lca-integrate reads a theta stream", lca_in_text(x->in), f->st);
+    /* a stream that is gone on with begins at a later step */
+    x->it = x->it0 + x->head.u.head.first / x->theta_parts;
+    if (x->head.u.head.first % x->theta_parts)
+        return lca_fail(err, LCA_USAGE, "%s begins at seq %" PRIu64 ", within a theta of %" PRIu64 " frames: begin with "
+                        "--from at a multiple of that", lca_in_text(x->in), x->head.u.head.first, x->theta_parts);
+    x->first = x->it - x->it0;
     x->rows = opt.by_class ? x->net.classes : 1;
     if (choose_sets(x, err) < 0 || open_pool(x, err) < 0)
         return -1;
     struct lca_steps_opts o = {.P = x->P, .n_set = x->n_set, .rows = (unsigned)x->rows, .rule = x->rule,
                                .refine = x->refine, .tolerance = x->tolerance, .min_pieces = x->min_pieces,
-                               .max_pieces = x->max_pieces, .it0 = x->it, .arg = x, .ask = ask};
+                               .max_pieces = x->max_pieces, .it0 = x->it0, .it = x->it, .arg = x, .ask = ask};
     for (unsigned s = 0; s < x->n_set; s++)
         o.N[s] = x->set[s].N;
     /* as many steps ahead as a gigabyte and the window of theta allow */
