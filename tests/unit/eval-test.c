@@ -369,15 +369,7 @@ static void training_lowers_the_loss(void **state)
 static void what_cannot_be_computed_is_named(void **state)
 {
     (void)state;
-    struct lca_net net;
     struct lca_err err = {0};
-    parse(&net, "{\"name\":\"x\",\"input\":[28,28,1],\"classes\":10,\"layers\":["
-                R ",{\"type\":\"conv\",\"name\":\"edge\",\"channels\":4,\"kernel\":3},"
-                D(10) "]}");
-    assert_null(lca_eval_new(&net, "cpu", &digits, 10, &err));
-    assert_string_equal(err.text, "layer edge: device cpu cannot compute layers of type conv");
-    assert_int_equal(err.status, LCA_USAGE);
-    lca_net_clear(&net);
     struct lca_images small = {image, label, 10, 100};
     assert_null(lca_eval_new(&fc, "cpu", &small, 10, &err));
     assert_non_null(strstr(err.text, "takes 784 values per example, the data have 100"));

@@ -2,6 +2,7 @@
  * one file per instruction set, which defines
  *     LANES    floats in a vector: 16, 8 or 4
  *     COLUMNS  vectors in a register tile: 4 x COLUMNS sums stay in registers
+ *     TALL     rows of a block of two vectors: 2 x TALL sums stay in registers; 6 or 12
  *     ISA      name; USABLE: expression that is true where it runs
  *     KERNELS  name of the table
  *
@@ -393,7 +394,7 @@ INLINE double log_of(double x)
     return 2 * s * p + e * 0x1.62e42fefa39efp-1;
 }
 
-static void loss(const uint8_t *label, uint32_t n, uint32_t classes, float *z, bool gradient_wanted,
+static void loss(const uint8_t *label, uint32_t n, uint32_t classes, int only, float *z, bool gradient_wanted,
                  struct lca_loss *sum)
 {
     const size_t ld = lca_ld(classes);
@@ -402,6 +403,10 @@ static void loss(const uint8_t *label, uint32_t n, uint32_t classes, float *z, b
         lane[k] = (float)k;
     for (uint32_t e = 0; e < n; e++, z += ld) {
         unsigned c = label[e];
+        if (only >= 0 && c != (unsigned)only) {
+            memset(z, 0, ld * sizeof *z);
+            continue;
+        }
         float zc = z[c];
         vec top = splat(-INFINITY);
         for (size_t k = 0; k < ld; k += LANES) {
@@ -439,6 +444,10 @@ static void loss(const uint8_t *label, uint32_t n, uint32_t classes, float *z, b
     }
 }
 
+#include "backend/cpu/kernels-matrix.h"
+#include "backend/cpu/kernels-norm.h"
+#include "backend/cpu/kernels-winograd.h"
+
 static bool usable(void)
 {
     return USABLE;
@@ -448,4 +457,8 @@ const struct lca_cpu_kernels KERNELS = {
     .isa = ISA, .usable = usable, .forward = forward, .gradient = gradient,
     .forward_bytes = forward_bytes, .gradient_bytes = gradient_bytes,
     .bias_gradient = bias_gradient, .loss = loss,
+    .panel = PANEL, .multiply = multiply, .outer = outer, .channel_gradient = channel_gradient,
+    .norm_observe = norm_observe, .norm_forward = norm_forward, .norm_backward = norm_backward,
+    .norm_spread = norm_spread, .winograd_in = winograd_in, .winograd_out = winograd_out,
+    .winograd_back = winograd_back, .winograd_give = winograd_give,
 };
