@@ -24,7 +24,7 @@ enum { AHEAD = 8 };
 
 static struct {
     const char *pool, *rule, *tolerance, *sets, *emit;
-    long min_pieces, max_pieces, chunk;
+    long min_pieces, max_pieces, chunk, heldout;
     double pool_wait;
     bool by_class, mixed;
     struct lca_link_args link;
@@ -42,6 +42,8 @@ static const struct lca_opt opts[] = {
      false},
     {"sets", 0, LCA_OPT_STR, &opt.sets, "A,B", "Sets to allocate the loss of: train, val, test (default train, and val "
      "where there is one).", 0, 0, false},
+    {"heldout", 0, LCA_OPT_INT, &opt.heldout, "N", "Of each set but train the first N examples (default: all).", 1,
+     4e9, false},
     {"chunk", 'c', LCA_OPT_INT, &opt.chunk, "N", "Training examples per chunk, the unit of work; must divide them "
      "(default 5000; 1000 with convolutions, 2500 with batch norm).", 1, 4e9, false},
     {"by-class", 0, LCA_OPT_FLAG, &opt.by_class, NULL, "Also one frame for each class of the label.", 0, 0, false},
@@ -292,7 +294,13 @@ static int add_set(struct integrate *x, const char *name, size_t len, struct lca
     if (set->N < 1 || set->N > UINT32_MAX)
         return lca_fail(err, LCA_CORRUPT, "the stream says %" PRId64 " examples of %s", (int64_t)set->N, set->name);
     /* a chunk that the user gives is for the training set; others follow as they can */
-    uint32_t given = strcmp(set->name, "train") == 0 ? (uint32_t)opt.chunk : 0;
+    bool train = strcmp(set->name, "train") == 0;
+    uint32_t given = train ? (uint32_t)opt.chunk : 0;
+    if (!train && (uint64_t)opt.heldout > set->N)
+        return lca_fail(err, LCA_USAGE, "--heldout %ld: the set %s has %" PRIu64 " examples", opt.heldout, set->name,
+                        set->N);
+    if (!train && opt.heldout)
+        set->N = (uint64_t)opt.heldout;
     if (lca_chunk_choose(&x->net, (uint32_t)set->N, given, &chunk, err) < 0)
         return lca_err_prefix(err, "the set %s", set->name);
     set->chunk = chunk;
@@ -438,7 +446,7 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
     /* as many steps ahead as a gigabyte and the window of theta allow */
     uint64_t window = lca_in_window(x->in) / x->theta_parts;
     x->ahead = (1u << 30) / lca_steps_bytes(&o);
-    x->ahead = x->ahead > AHEAD ? AHEAD : x->ahead < 2 ? 2 : x->ahead;
+    x->ahead = x->ahead > AHEAD ? AHEAD : x->ahead < 1 ? 1 : x->ahead;
     if (x->ahead > window - 1)
         x->ahead = window - 1;
     x->A = lca_alloc(x->P, sizeof *x->A, err);
