@@ -112,11 +112,12 @@ struct lca_cpu_rows lca_cpu_rows(struct lca_shape shape, uint32_t n)
     return (struct lca_cpu_rows){n, pixels, ld};
 }
 
-/* As many examples as half a megabyte holds, in whole tiles of four: the cache. */
+/* As many examples as half a megabyte holds, in whole tiles of four: the cache. Large
+ * images go 16 at a time: with fewer, matrices of dense layers are read too often. */
 static uint32_t cpu_slice(size_t bytes)
 {
     size_t n = 512 * 1024 / bytes / 4 * 4;
-    return n < 32 ? 32 : (uint32_t)n;
+    return n < 16 ? 16 : (uint32_t)n;
 }
 
 static const struct lca_backend cpu = {

@@ -81,6 +81,16 @@ struct lca_cpu_kernels {
     void (*norm_spread)(const float *x, const float *dy, size_t n, size_t c, const float *mean, const float *scale,
                         const float *even, const float *slope, float *dx, bool adds);
 
+    /* Patches of output pixels first .. first+n-1, counted over images that lie without
+     * gaps: patch [n][kh kw in], 0 where the image ends. Up to 16 floats more are written. */
+    void (*gather)(const struct lca_geometry *g, const float *x, uint32_t first, uint32_t n, float *patch);
+
+    /* Max pool of n images. gradient: dy goes to the first largest value of a window, row
+     * by row; dx is written, or added to if adds. */
+    void (*maxpool)(const struct lca_geometry *g, const float *x, uint32_t n, float *y);
+    void (*maxpool_gradient)(const struct lca_geometry *g, const float *x, const float *y, const float *dy,
+                             uint32_t n, float *dx, bool adds);
+
     /* Tiles first .. first+n-1 of images to 36 matrices [n][ld], `next` floats apart, and
      * back (see winograd.c). ld: the channels up to a multiple of 16. local: scratch of
      * 36 ld floats. `give` adds to dx. */

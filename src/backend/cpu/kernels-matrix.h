@@ -150,3 +150,37 @@ static void channel_gradient(float *dy, const float *y, size_t n, uint32_t c, fl
             sum[col + k] += lane[k];
     }
 }
+
+/* n floats, and up to LANES - 1 more. */
+INLINE void copy_past(float *to, const float *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES)
+        put(to + i, get(from + i));
+}
+
+/* Rows of patches are written in order, each a little past its end: what comes next
+ * overwrites that. */
+static void gather(const struct lca_geometry *g, const float *x, uint32_t first, uint32_t n, float *patch)
+{
+    const uint32_t pixels = g->out.h * g->out.w;
+    const size_t c = g->in.c, line = g->kernel * c;
+    for (uint32_t r = first; r < first + n; r++) {
+        const float *image = x + r / pixels * lca_shape_size(g->in);
+        int64_t top = (int64_t)(r % pixels / g->out.w) * g->stride - g->pad_top;
+        int64_t left = (int64_t)(r % g->out.w) * g->stride - g->pad_left, right = left + g->kernel;
+        int64_t from = left < 0 ? 0 : left, to = right > g->in.w ? g->in.w : right;
+        for (int64_t y = top; y < top + g->kernel; y++, patch += line) {
+            bool within = y >= 0 && y < g->in.h && to > from;
+            if (!within || to - from < g->kernel)
+                for (size_t i = 0; i < line; i += LANES)
+                    put(patch + i, (vec){0});
+            if (within)
+                copy_past(patch + (size_t)(from - left) * c, image + ((size_t)y * g->in.w + (size_t)from) * c,
+                          (size_t)(to - from) * c);
+            /* a line that ends at the border has been written past */
+            if (within && right > to)
+                for (size_t i = (size_t)(to - left) * c; i < line; i++)
+                    patch[i] = 0;
+        }
+    }
+}

@@ -446,6 +446,7 @@ static void loss(const uint8_t *label, uint32_t n, uint32_t classes, int only, f
 
 #include "backend/cpu/kernels-matrix.h"
 #include "backend/cpu/kernels-norm.h"
+#include "backend/cpu/kernels-pool.h"
 #include "backend/cpu/kernels-winograd.h"
 
 static bool usable(void)
@@ -459,6 +460,8 @@ const struct lca_cpu_kernels KERNELS = {
     .bias_gradient = bias_gradient, .loss = loss,
     .panel = PANEL, .multiply = multiply, .outer = outer, .channel_gradient = channel_gradient,
     .norm_observe = norm_observe, .norm_forward = norm_forward, .norm_backward = norm_backward,
-    .norm_spread = norm_spread, .winograd_in = winograd_in, .winograd_out = winograd_out,
+    .norm_spread = norm_spread,
+    .gather = gather, .maxpool = maxpool, .maxpool_gradient = maxpool_gradient,
+    .winograd_in = winograd_in, .winograd_out = winograd_out,
     .winograd_back = winograd_back, .winograd_give = winograd_give,
 };

@@ -26,7 +26,7 @@ static size_t panels(size_t columns)
 
 static struct patches patches_of(const struct lca_geometry *g, void *state, void *scratch)
 {
-    enum { BLOCK_FLOATS = 32 * 1024, TILE = 12 };
+    enum { BLOCK_FLOATS = 32 * 1024, TILE = 12, SLACK = 16 };
     struct patches s = {.K = g->kernel * g->kernel * g->in.c, .out = g->out.c, .ld = lca_ld(g->out.c)};
     s.direct = g->kernel == 1 && g->stride == 1;
     s.block = (BLOCK_FLOATS / s.K + TILE - 1) / TILE * TILE;
@@ -42,7 +42,7 @@ static struct patches patches_of(const struct lca_geometry *g, void *state, void
 #undef TAKE
     s.state = used * sizeof(float);
     s.patch = scratch;
-    s.scratch = s.block * (size_t)s.K * sizeof(float);
+    s.scratch = (s.block * (size_t)s.K + SLACK) * sizeof(float);
     return s;
 }
 
@@ -92,24 +92,7 @@ static struct strip strip_of(const struct lca_geometry *g, uint32_t oy, uint32_t
                           ((size_t)ky * g->kernel + (size_t)(from - left)) * g->in.c, (size_t)(to - from) * g->in.c};
 }
 
-/* Patches of rows first .. first+n-1 of a group of images at x; gather fills patch from
- * x, scatter adds it to x. */
-static void gather(const struct lca_geometry *g, const float *x, uint32_t first, uint32_t n, float *patch, uint32_t K)
-{
-    uint32_t pixels = g->out.h * g->out.w;
-    for (uint32_t r = first; r < first + n; r++, patch += K) {
-        const float *image = x + r / pixels * lca_shape_size(g->in);
-        uint32_t oy = r % pixels / g->out.w, ox = r % g->out.w;
-        for (uint32_t ky = 0; ky < g->kernel; ky++) {
-            struct strip s = strip_of(g, oy, ox, ky);
-            float *row = patch + (size_t)ky * g->kernel * g->in.c;
-            if (s.n < (size_t)g->kernel * g->in.c)
-                memset(row, 0, (size_t)g->kernel * g->in.c * sizeof *row);
-            memcpy(patch + s.at, image + s.x, s.n * sizeof *patch);
-        }
-    }
-}
-
+/* Adds patches of rows first .. first+n-1 to the images at x. */
 static void scatter(const struct lca_geometry *g, float *x, uint32_t first, uint32_t n, const float *patch, uint32_t K)
 {
     uint32_t pixels = g->out.h * g->out.w;
@@ -151,7 +134,7 @@ static void patches_forward(struct lca_device *d, const struct lca_call *c)
             if (s.direct) {
                 d->k->multiply(x + (size_t)i * s.K, s.K, n, s.K, s.w, s.out, to, s.out, s.bias, false);
             } else {
-                gather(c->g, x, i, n, s.patch, s.K);
+                d->k->gather(c->g, x, i, n, s.patch);
                 d->k->multiply(s.patch, s.K, n, s.K, s.w, s.out, to, s.out, s.bias, false);
             }
             for (size_t o = 0; c->relu && o < (size_t)n * s.out; o++)
@@ -175,7 +158,7 @@ static void patches_backward(struct lca_device *d, const struct lca_call *c)
             uint32_t n = r.rows - i < s.block ? r.rows - i : s.block;
             const float *from = dy + (size_t)i * s.out, *patch = x + (size_t)i * s.K;
             if (!s.direct) {
-                gather(c->g, x, i, n, s.patch, s.K);
+                d->k->gather(c->g, x, i, n, s.patch);
                 patch = s.patch;
             }
             d->k->outer(patch, s.K, s.K, from, s.out, s.out, n, s.dw, s.ld);

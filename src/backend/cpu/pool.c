@@ -1,5 +1,5 @@
-/* pool.c: max, average and global average pools: loops over channels that the compiler
- * vectorises. */
+/* pool.c: max, average and global average pools; those of averages are loops over
+ * channels that the compiler vectorises. */
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
@@ -41,68 +41,13 @@ static bool adding(const struct lca_call *c)
 
 static void maxpool_forward(struct lca_device *d, const struct lca_call *c)
 {
-    (void)d;
-    const struct lca_geometry *g = c->g;
-    const size_t channels = g->in.c, ld_in = lca_ld(lca_shape_size(g->in)), ld_out = lca_ld(lca_shape_size(g->out));
-    for (uint32_t e = 0; e < c->n; e++) {
-        float *restrict y = c->y + e * ld_out;
-        struct window w = {0};
-        do {
-            const float *x = c->x + e * ld_in + w.at;
-            memcpy(y, x, channels * sizeof *y);
-            for (uint32_t ky = 0; ky < g->kernel; ky++)
-                for (uint32_t kx = 0; kx < g->kernel; kx++) {
-                    const float *restrict p = x + inside(g, ky, kx);
-                    for (size_t i = 0; i < channels; i++)
-                        y[i] = p[i] > y[i] ? p[i] : y[i];
-                }
-            y += channels;
-        } while (next_window(g, &w));
-    }
-}
-
-/* Channels of a window whose gradient has not found its place: the first largest value. */
-static void give_first(const float *restrict x, const float *restrict y, const float *restrict dy,
-                       float *restrict left, float *restrict dx, size_t channels, bool adds)
-{
-    for (size_t i = 0; i < channels; i++) {
-        float here = x[i] == y[i] ? left[i] : 0, more = here * dy[i];
-        left[i] -= here;
-        dx[i] = adds ? dx[i] + more : more;
-    }
+    d->k->maxpool(c->g, c->x, c->n, c->y);
 }
 
 static void maxpool_backward(struct lca_device *d, const struct lca_call *c)
 {
-    (void)d;
-    if (!c->dx)
-        return;
-    const struct lca_geometry *g = c->g;
-    const size_t channels = g->in.c, ld_in = lca_ld(lca_shape_size(g->in)), ld_out = lca_ld(lca_shape_size(g->out));
-    float *left = c->scratch;
-    bool adds = adding(c);
-    for (uint32_t e = 0; e < c->n; e++) {
-        size_t o = e * ld_out;
-        struct window w = {0};
-        do {
-            size_t at = e * ld_in + w.at;
-            for (size_t i = 0; i < channels; i++)
-                left[i] = 1;
-            for (uint32_t ky = 0; ky < g->kernel; ky++)
-                for (uint32_t kx = 0; kx < g->kernel; kx++) {
-                    size_t p = at + inside(g, ky, kx);
-                    give_first(c->x + p, c->y + o, c->dy + o, left, c->dx + p, channels, adds);
-                }
-            o += channels;
-        } while (next_window(g, &w));
-    }
-}
-
-static size_t maxpool_scratch(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
-{
-    (void)d;
-    (void)n_max;
-    return g->in.c * sizeof(float);
+    if (c->dx)
+        d->k->maxpool_gradient(c->g, c->x, c->y, c->dy, c->n, c->dx, adding(c));
 }
 
 static void avgpool_forward(struct lca_device *d, const struct lca_call *c)
@@ -189,8 +134,7 @@ static void gap_backward(struct lca_device *d, const struct lca_call *c)
 }
 
 const struct lca_layer_ops lca_cpu_maxpool = {
-    .reads_x = true, .reads_y = true, .scratch = maxpool_scratch, .forward = maxpool_forward,
-    .backward = maxpool_backward,
+    .reads_x = true, .reads_y = true, .forward = maxpool_forward, .backward = maxpool_backward,
 };
 const struct lca_layer_ops lca_cpu_avgpool = {.forward = avgpool_forward, .backward = avgpool_backward};
 const struct lca_layer_ops lca_cpu_gap = {.forward = gap_forward, .backward = gap_backward};
