@@ -156,7 +156,7 @@ say_plan() {
           "steps       \($T), on \($n) training and \($held) held-out examples, in chunks of \($b.chunk)",
           "gradients   \($gradients) without refinement, \($gradient * 1000 | round) ms each with \($w) workers",
           "time        \($gradients * $gradient | duration); each doubling of all steps doubles it",
-          "memory      \($b.peak_rss_mib | ceil) MiB per worker, \($s * $rows * 32 * $P as $step | $step * ([1073741824 / $step | floor, 1, 8] | sort[1])
+          "memory      \($b.peak_rss_mib | ceil) MiB per worker, \(($s * $rows * 32 * $P) as $step | $step * ([1073741824 / $step | floor, 1, 8] | sort[1])
               + 8 * ($rows + 2) * $P | . / 1048576 | ceil) MiB for lca-integrate",
           "recording   \(($T + 1) * $P * 4 | mb) theta.lca, \($T * $P * 4 * $s * $vectors | mb) lca.lca"'
 }
