@@ -175,8 +175,8 @@ summary() {
         "parameters        \(.percent_helping_q * 100 | round / 100) % of those that did anything helped; \(.percent_zero * 100 | round / 100) % did nothing",
         "",
         "loss change by layer (# helped, + hurt)",
-        (([.layers[].lca | if . < 0 then -. else . end] | max) as $most | .layers[]
-            | "  \(.name + " " * ([14 - (.name | length), 1] | max))\(.lca * 10000 | round / 10000 | tostring | . + " " * ([10 - length, 1] | max))\(.lca | bar($most))")
+        (([.layers[].lca | if . < 0 then -. else . end] | max) as $most | ([.layers[].name | length + 1] | [max, 14] | max) as $wide | .layers[]
+            | "  \(.name + " " * ([$wide - (.name | length), 1] | max))\(.lca * 10000 | round / 10000 | tostring | . + " " * ([10 - length, 1] | max))\(.lca | bar($most))")
     ' "$out/summary.json"
     echo
     echo "everything about this run: $out"
