@@ -478,8 +478,9 @@ int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by
     if (!grad)
         return -1;
     int result = -1;
+    double begun = lca_now();
     *seconds = 0;
-    for (int r = 0; r < repeat; r++) {
+    for (int r = 0; r < repeat && (r == 0 || lca_now() - begun < 15); r++) {
         double start = lca_now();
         for (uint32_t lo = 0; lo < e->images.n; lo += unit) {
             uint32_t hi = e->images.n - lo < unit ? e->images.n : lo + unit;

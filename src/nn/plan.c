@@ -107,16 +107,25 @@ static bool written_before(const struct lca_plan *p, const struct lca_net *net, 
     return false;
 }
 
-/* y must be there when stage s goes back. */
-static void need(struct lca_plan *p, const struct lca_net *net, int k, unsigned s)
+static void need(struct lca_plan *p, const struct lca_net *net, int k, unsigned s);
+
+/* Layer k goes forward once more, so its inputs must be there. */
+static void again(struct lca_plan *p, const struct lca_net *net, unsigned k)
 {
-    if (k < 0 || p->layer[k].stage != s || p->layer[k].y.kept || p->layer[k].again)
+    if (p->layer[k].again)
         return;
     p->layer[k].again = true;
     int from[2];
-    for (int i = inputs(net, (unsigned)k, from); i-- > 0;)
+    for (int i = inputs(net, k, from); i-- > 0;)
         for (int training = 0; training < 2; training++)
-            need(p, net, lca_plan_source(p, net, from[i], training), s);
+            need(p, net, lca_plan_source(p, net, from[i], training), p->layer[k].stage);
+}
+
+/* y must be there when stage s goes back. */
+static void need(struct lca_plan *p, const struct lca_net *net, int k, unsigned s)
+{
+    if (k >= 0 && p->layer[k].stage == s && !p->layer[k].y.kept)
+        again(p, net, (unsigned)k);
 }
 
 /* What is kept, and what is computed again. Dropout acts in training only: what holds
@@ -156,9 +165,8 @@ static void decide(struct lca_plan *p, const struct lca_net *net)
         for (int i = inputs(net, k, from); me->ops->reads_x && i-- > 0;)
             for (int training = 0; training < 2; training++)
                 need(p, net, lca_plan_source(p, net, from[i], training), me->stage);
-        /* its state is of one slice */
         if (net->layer[k].g.type == LCA_DROPOUT)
-            need(p, net, (int)k, me->stage);
+            again(p, net, k);       /* what it drew is known of the last slice alone */
     }
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/version.h"
 
 static struct lca_device *cpu_open(const char *device, struct lca_err *err)
 {
@@ -39,7 +40,7 @@ static struct lca_device *cpu_open(const char *device, struct lca_err *err)
     openblas_set_num_threads(1);
     char version[32] = "";
     sscanf(openblas_get_config(), "OpenBLAS %31s", version);
-    snprintf(d->num, sizeof d->num, "cpu/openblas-%s-%s/%s%s", version, openblas_get_corename(), k->isa,
+    snprintf(d->num, sizeof d->num, "cpu/lca-" LCA_VERSION "/openblas-%s-%s/%s%s", version, openblas_get_corename(), k->isa,
              direct ? "/direct" : "");
     return d;
 }

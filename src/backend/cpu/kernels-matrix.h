@@ -87,7 +87,7 @@ INLINE void outer_block(const int rows, const int cols, const float *a, size_t l
     vec sum[TALL][2];
     EACH_ROW(i, rows)
         for (int v = 0; v < cols; v++)
-            sum[i][v] = get(c + (size_t)i * ldc + v * LANES);
+            sum[i][v] = (vec){0};
     for (uint32_t t = 0; t < m; t++, a += lda, b += ldb) {
         vec w[2];
         for (int v = 0; v < cols; v++)
@@ -99,10 +99,14 @@ INLINE void outer_block(const int rows, const int cols, const float *a, size_t l
         }
     }
     EACH_ROW(i, rows)
-        for (int v = 0; v < cols; v++)
-            put(c + (size_t)i * ldc + v * LANES, sum[i][v]);
+        for (int v = 0; v < cols; v++) {
+            float *p = c + (size_t)i * ldc + v * LANES;
+            put(p, get(p) + sum[i][v]);
+        }
 }
 
+/* Each call's sums begin at 0 and are added at its end: rounding errors of millions of
+ * rows would grow in a single chain. */
 static void outer(const float *a, size_t lda, uint32_t k, const float *b, size_t ldb, uint32_t out, uint32_t m,
                   float *c, size_t ldc)
 {

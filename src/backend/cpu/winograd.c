@@ -107,30 +107,75 @@ static void matrix_g(uint32_t k, double G[6][5])
         G[5][j] = j + 1 == k;
 }
 
+/* Kernels of WIDE neighbouring output channels together: loops over them vectorise. */
+enum { WIDE = 16 };
+
+/* G w G^T of input channel i, output channels o .. o+n-1. */
+static void transform(const struct winograd *s, double G[6][5], const float *kernel, uint32_t i, uint32_t o, uint32_t n,
+                      float u[N][WIDE])
+{
+    double w[WIDE] = {0}, half_way[6][5][WIDE] = {{{0}}};
+    for (uint32_t y = 0; y < s->k; y++)
+        for (uint32_t x = 0; x < s->k; x++) {
+            const float *from = kernel + ((size_t)(y * s->k + x) * s->in + i) * s->out + o;
+            for (uint32_t v = 0; v < n; v++)
+                w[v] = (double)from[v];
+            for (uint32_t r = 0; r < 6; r++)
+                for (uint32_t v = 0; v < WIDE; v++)
+                    half_way[r][x][v] += G[r][y] * w[v];
+        }
+    for (uint32_t r = 0; r < 6; r++)
+        for (uint32_t q = 0; q < 6; q++) {
+            double sum[WIDE] = {0};
+            for (uint32_t x = 0; x < s->k; x++)
+                for (uint32_t v = 0; v < WIDE; v++)
+                    sum[v] += half_way[r][x][v] * G[q][x];
+            for (uint32_t v = 0; v < WIDE; v++)
+                u[6 * r + q][v] = (float)sum[v];
+        }
+}
+
+/* dw = G^T du G, likewise. */
+static void transform_back(const struct winograd *s, double G[6][5], uint32_t i, uint32_t o, uint32_t n, float *dkernel)
+{
+    const float *du = s->du + i * s->ld_out + o;
+    double u[WIDE] = {0}, half_way[6][5][WIDE] = {{{0}}};
+    for (uint32_t r = 0; r < 6; r++)
+        for (uint32_t q = 0; q < 6; q++) {
+            const float *from = du + (6 * r + q) * s->in * s->ld_out;
+            for (uint32_t v = 0; v < n; v++)
+                u[v] = (double)from[v];
+            for (uint32_t x = 0; x < s->k; x++)
+                for (uint32_t v = 0; v < WIDE; v++)
+                    half_way[r][x][v] += u[v] * G[q][x];
+        }
+    for (uint32_t y = 0; y < s->k; y++)
+        for (uint32_t x = 0; x < s->k; x++) {
+            double sum[WIDE] = {0};
+            for (uint32_t r = 0; r < 6; r++)
+                for (uint32_t v = 0; v < WIDE; v++)
+                    sum[v] += G[r][y] * half_way[r][x][v];
+            for (uint32_t v = 0; v < n; v++)
+                dkernel[((size_t)(y * s->k + x) * s->in + i) * s->out + o + v] = (float)sum[v];
+        }
+}
+
 static void winograd_begin(struct lca_device *d, const struct lca_call *c)
 {
     struct winograd s = winograd_of(c->g, c->state, c->scratch);
-    const uint32_t panel = d->k->panel, k = s.k;
+    const uint32_t panel = d->k->panel;
     double G[6][5];
-    matrix_g(k, G);
+    float u[N][WIDE];
+    matrix_g(s.k, G);
     for (uint32_t i = 0; i < s.in; i++)
-        for (uint32_t o = 0; o < s.out; o++) {
-            double half_way[6][5] = {{0}};
-            for (uint32_t y = 0; y < k; y++)
-                for (uint32_t x = 0; x < k; x++) {
-                    double w = (double)c->kernel[((size_t)(y * k + x) * s.in + i) * s.out + o];
-                    for (uint32_t r = 0; r < 6; r++)
-                        half_way[r][x] += G[r][y] * w;
-                }
-            float *u = s.u + (o / panel * (size_t)s.in + i) * panel + o % panel;
-            float *ut = s.ut + (i / panel * (size_t)s.out + o) * panel + i % panel;
-            for (uint32_t r = 0; r < 6; r++)
-                for (uint32_t q = 0; q < 6; q++) {
-                    double sum = 0;
-                    for (uint32_t x = 0; x < k; x++)
-                        sum += half_way[r][x] * G[q][x];
-                    u[(6 * r + q) * s.size_u] = (float)sum;
-                    ut[(6 * r + q) * s.size_ut] = (float)sum;
+        for (uint32_t o = 0; o < s.out; o += WIDE) {
+            uint32_t n = s.out - o < WIDE ? s.out - o : WIDE;
+            transform(&s, G, c->kernel, i, o, n, u);
+            for (uint32_t q = 0; q < N; q++)
+                for (uint32_t v = 0; v < n; v++) {
+                    uint32_t out = o + v;
+                    s.u[q * s.size_u + (out / panel * (size_t)s.in + i) * panel + out % panel] = u[q][v];
+                    s.ut[q * s.size_ut + (i / panel * (size_t)s.out + out) * panel + i % panel] = u[q][v];
                 }
         }
     memcpy(s.bias, c->bias, s.out * sizeof *s.bias);
@@ -184,23 +229,8 @@ static void winograd_end(struct lca_device *d, const struct lca_call *c)
     double G[6][5];
     matrix_g(s.k, G);
     for (uint32_t i = 0; i < s.in; i++)
-        for (uint32_t o = 0; o < s.out; o++) {
-            const float *du = s.du + i * s.ld_out + o;
-            double half_way[6][5] = {{0}};
-            for (uint32_t r = 0; r < 6; r++)
-                for (uint32_t q = 0; q < 6; q++) {
-                    double u = (double)du[(6 * r + q) * s.in * s.ld_out];
-                    for (uint32_t x = 0; x < s.k; x++)
-                        half_way[r][x] += u * G[q][x];
-                }
-            for (uint32_t y = 0; y < s.k; y++)
-                for (uint32_t x = 0; x < s.k; x++) {
-                    double sum = 0;
-                    for (uint32_t r = 0; r < 6; r++)
-                        sum += G[r][y] * half_way[r][x];
-                    c->dkernel[((size_t)(y * s.k + x) * s.in + i) * s.out + o] = (float)sum;
-                }
-        }
+        for (uint32_t o = 0; o < s.out; o += WIDE)
+            transform_back(&s, G, i, o, s.out - o < WIDE ? s.out - o : WIDE, c->dkernel);
     memcpy(c->dbias, s.dbias, s.out * sizeof(float));
     memset(s.du, 0, N * s.in * s.ld_out * sizeof(float));
     memset(s.dbias, 0, s.ld_out * sizeof(float));
