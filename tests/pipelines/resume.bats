@@ -200,3 +200,35 @@ PY
     run lca-tap --kind lca --format '%{it}\n' lca.lca
     assert_equal "$output" "$(seq 0 999)"
 }
+
+@test "a whole run killed and gone on with, as the page on pipelines says: the joined recordings are the run's" {
+    cd "$BATS_TEST_TMPDIR"
+    lca-data make synth:1,2000 --out d.data >/dev/null
+    small() {
+        "$ROOT/pipelines/demo.sh" --data d.data --iterations 120 --record --checkpoint-every 5 "$@" >/dev/null 2>&1 3>&-
+    }
+    small --out whole
+    small --out out &
+    pipeline=$!
+    until [ -s out/lca.lca ] && [ "$(stat -c %s out/lca.lca)" -gt 20000000 ]; do
+        kill -0 $pipeline
+        sleep 0.02
+    done
+    # the power fails: all at once
+    kill -9 $(grep -lsz "^LCA_OUT=$PWD/out$" /proc/[0-9]*/environ | cut -d/ -f3) $(pgrep -f "^lca-run --out $PWD/out ")
+    wait $pipeline || true
+    run lca-check --in out/lca.lca
+    assert_failure 5
+    sed -n '/^    mkdir rest$/,/^$/p' "$ROOT/docs/pipelines.md" | sed 's/^    //' >recipe
+    assert_equal "$(wc -l <recipe)" 6
+    PATH=$LCA_BIN:$PATH bash -e recipe 2>recipe.err
+    [ "$(stat -c %s rest/lca.lca)" -lt "$(stat -c %s whole/lca.lca)" ]
+    cmp whole/theta.lca theta.lca
+    for f in whole/lca.lca lca.lca; do
+        lca-tap --json --kind lca $f >lines
+        md5sum <lines
+    done >sums
+    assert_equal "$(sort -u sums | wc -l)" 1
+    run lca-check --in lca.lca
+    assert_success
+}
