@@ -83,19 +83,34 @@ INLINE void store_row(const int cols, const bool tail, const struct tile *t, int
         *(half *)(p + cols * LANES) = t->tail[i];
 }
 
-/* sum[i][v] += x[i] * row[v], the heart of all */
-INLINE void accumulate(const int cols, const bool tail, struct tile *t, const vec x[4],
+/* sum[i][v] += *x[i] * row[v], the heart of all. With 16 registers the row stays in them
+ * and the x come one by one; a wide tile has its x in registers, and the row comes by. */
+INLINE void accumulate(const int cols, const bool tail, struct tile *t, const float *const x[4],
                        const float *row)
 {
-    EACH(v, cols) {
-        vec b = get(row + v * LANES);
+    vec a[4], b[COLUMNS];
+    half last = tail ? *(const half *)(row + cols * LANES) : (half){0};
+    if (COLUMNS > 3) {
         EACH(i, 4)
-            t->sum[i][v] += x[i] * b;
+            a[i] = splat(*x[i]);
+        EACH(v, cols) {
+            b[v] = get(row + v * LANES);
+            EACH(i, 4)
+                t->sum[i][v] += a[i] * b[v];
+        }
+        EACH(i, 4)
+            if (tail)
+                t->tail[i] += low_of(a[i]) * last;
+        return;
     }
-    if (tail) {
-        half b = *(const half *)(row + cols * LANES);
-        EACH(i, 4)
-            t->tail[i] += low_of(x[i]) * b;
+    EACH(v, cols)
+        b[v] = get(row + v * LANES);
+    EACH(i, 4) {
+        a[i] = splat(*x[i]);
+        EACH(v, cols)
+            t->sum[i][v] += a[i] * b[v];
+        if (tail)
+            t->tail[i] += low_of(a[i]) * last;
     }
 }
 
@@ -161,7 +176,7 @@ INLINE void forward_tile(const int cols, const bool tail, const float *const x[4
     load_tile(cols, tail, &sum, bias, 0);
     const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
     for (uint32_t t = 0; t < k; t++, w += ld) {
-        vec a[4] = {splat(x0[t]), splat(x1[t]), splat(x2[t]), splat(x3[t])};
+        const float *const a[4] = {x0 + t, x1 + t, x2 + t, x3 + t};
         accumulate(cols, tail, &sum, a, w);
     }
     finish(cols, tail, &sum, y, ld, rows, relu);
@@ -190,7 +205,7 @@ INLINE void gradient_tile(const int cols, const bool tail, const float *x, size_
     struct tile sum;
     load_tile(cols, tail, &sum, dw, ld);
     for (uint32_t e = 0; e < n; e++, x += ldx, dy += ld) {
-        vec a[4] = {splat(x[0]), splat(x[1]), splat(x[2]), splat(x[3])};
+        const float *const a[4] = {x, x + 1, x + 2, x + 3};
         accumulate(cols, tail, &sum, a, dy);
     }
     finish(cols, tail, &sum, dw, ld, 4, false);
@@ -238,8 +253,7 @@ INLINE void forward_bytes_tile(const int cols, const bool tail, const uint8_t *c
     const uint8_t *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
     for (uint32_t t = 0; t < n_at; t++) {
         size_t k = at[t];
-        vec a[4] = {splat(scale[r0[k]]), splat(scale[r1[k]]), splat(scale[r2[k]]),
-                    splat(scale[r3[k]])};
+        const float *const a[4] = {scale + r0[k], scale + r1[k], scale + r2[k], scale + r3[k]};
         const float *row = w + k * ld;
         accumulate(cols, tail, &sum, a, row);
     }
@@ -273,8 +287,8 @@ INLINE void gradient_bytes_tile(const int cols, const bool tail, const struct lc
     load_tile(cols, tail, &sum, dw, ld);
     for (uint32_t t = 0; t < n_at; t++) {
         uint32_t q = s->four[t];
-        vec a[4] = {splat(scale[q & 255]), splat(scale[q >> 8 & 255]), splat(scale[q >> 16 & 255]),
-                    splat(scale[q >> 24])};
+        const float *const a[4] = {scale + (q & 255), scale + (q >> 8 & 255), scale + (q >> 16 & 255),
+                                   scale + (q >> 24)};
         const float *row = dy + s->at[t] * ld;
         accumulate(cols, tail, &sum, a, row);
     }
