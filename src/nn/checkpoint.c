@@ -107,6 +107,8 @@ int lca_checkpoint_dir(const char *dir, const char *going_on, struct lca_err *er
     if (list(&s, dir, err) < 0)
         return lca_err_prefix(err, "--checkpoint");
     free(s.at);
+    if (access(dir, W_OK) < 0)
+        return lca_fail_errno(err, LCA_USAGE, "--checkpoint: cannot write into the folder %s", dir);
     if (s.n == 0 || (going_on && is_within(going_on, dir)))
         return 0;
     return lca_fail(err, LCA_USAGE, "--checkpoint: %s holds checkpoints already: go on from them with --resume %s, or "

@@ -91,6 +91,22 @@ PY
     assert_equal "$(ls int)" "step-$(printf %08d $((last - 1))).ckpt"
 }
 
+@test "where no checkpoint can be written training goes on, and says so" {
+    mkfifo pipe
+    train - --iterations 400 --checkpoint cp --checkpoint-every 1 >pipe 2>err 3>&- &
+    exec 5<pipe
+    head -c 100000 <&5 >/dev/null
+    rm -rf cp
+    cat <&5 >/dev/null
+    wait $!
+    run cat err
+    assert_output --partial "warning: cannot write the checkpoint cp/step-"
+    assert_output --partial "No such file or directory; training goes on without it"
+    run --separate-stderr train a.lca --checkpoint /proc/none
+    assert_failure 2
+    [[ $stderr == *"--checkpoint: cannot make the folder /proc/none"* ]]
+}
+
 @test "a damaged checkpoint is passed over; a file of that name is said to be damaged" {
     train whole.lca --iterations 10
     train a.lca --iterations 10 --checkpoint cp --checkpoint-every 4
