@@ -196,7 +196,9 @@ static int read_theta(struct train *t, const char *path, uint64_t step, struct l
 {
     struct lca_frame f = {0};
     json_t *layers = lca_table_json(&t->net.table);
-    struct lca_reader *r = layers ? lca_reader_open(path, err) : NULL;
+    if (!layers)
+        return lca_fail(err, LCA_INTERNAL, "out of memory");
+    struct lca_reader *r = lca_reader_open(path, err);
     uint64_t have = 0, last = UINT64_MAX;
     int got = -1;
     while (r && have < t->net.P && (got = lca_reader_next(r, &f, err)) == 1) {
@@ -231,12 +233,12 @@ static int read_theta(struct train *t, const char *path, uint64_t step, struct l
 /* --from FILE[@T] */
 static int start_from(struct train *t, struct lca_err *err)
 {
-    char path[4096], *end;
+    char path[4096];
     const char *at = strrchr(opt.from, '@');
     uint64_t step = UINT64_MAX;
     size_t n = strlen(opt.from);
     if (at && at[1] && strspn(at + 1, "0123456789") == strlen(at + 1)) {
-        step = strtoull(at + 1, &end, 10);
+        step = strtoull(at + 1, NULL, 10);
         n = (size_t)(at - opt.from);
     }
     if (n >= sizeof path)

@@ -248,3 +248,40 @@ PY
     run lca-check --in lca.lca
     assert_success
 }
+
+@test "lca-integrate killed with -9 and started again: trainer, workers and readers go on, the same bytes" {
+    export LCA_DIR=$PWD/ipc
+    train t.lca --iterations 600
+    allocate t.lca whole.lca --sets train --tolerance 1e-5
+    lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --iterations 600 --batch 50 --examples 500 \
+        --out ipc:theta --expect lca-integrate 2>train.err 3>&- &
+    trainer=$!
+    for _ in 1 2; do lca-grad --data "$FILES/s.data" --pool ipc:pool 2>>grad.err 3>&- & done
+    lca-cat --in ipc:lca --name recorder --out lca.lca 2>recorder.err 3>&- &
+    recorder=$!
+    start() {
+        lca-integrate --in ipc:theta --pool ipc:pool --sets train --tolerance 1e-5 --out ipc:lca --expect recorder \
+            2>>integrate.err 3>&- &
+        integrate=$!
+    }
+    start
+    until [ -s lca.lca ] && [ "$(stat -c %s lca.lca)" -gt 2000000 ]; do
+        kill -0 $integrate
+        sleep 0.02
+    done
+    kill -9 $integrate
+    wait $integrate || true
+    start
+    wait $trainer
+    wait $integrate
+    wait $recorder
+    run cat recorder.err
+    assert_output --partial "connection lost"
+    # all but EOS, whose counts are those of one process
+    for f in whole.lca lca.lca; do
+        lca-tap --json --kind lca $f | md5sum
+    done >sums
+    assert_equal "$(sort -u sums | wc -l)" 1
+    run lca-check --in lca.lca
+    assert_success
+}
