@@ -432,8 +432,8 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
     /* a stream that is gone on with begins at a later step */
     x->it = x->it0 + x->head.u.head.first / x->theta_parts;
     if (x->head.u.head.first % x->theta_parts)
-        return lca_fail(err, LCA_USAGE, "%s begins at seq %" PRIu64 ", within a theta of %" PRIu64 " frames: begin with "
-                        "--from at a multiple of that", lca_in_text(x->in), x->head.u.head.first, x->theta_parts);
+        return lca_fail(err, LCA_USAGE, "%s begins at seq %" PRIu64 ", within a theta of %" PRIu64 " frames: begin "
+                        "with --from at a multiple of that", lca_in_text(x->in), x->head.u.head.first, x->theta_parts);
     x->first = x->it - x->it0;
     x->rows = opt.by_class ? x->net.classes : 1;
     if (choose_sets(x, err) < 0 || open_pool(x, err) < 0)
