@@ -11,23 +11,38 @@ $about
 
   --data DIR         the data as published, or a file made by lca-data${data:+ (default: $data)}
   --out DIR          what the run leaves (default: a new folder here)
+  --plan             say what it would take, and stop
+training
   --iterations N     training steps (default $iterations)
   --examples N       train on the first N examples (default: all)
-  --workers N        gradient workers (default: one per core)
-  --device D         of the workers (default cpu)
   --optimizer O      sgd or adam (default $optimizer)
   --lr X             learning rate (default: sgd $lr_sgd, adam $lr_adam)
   --momentum X       of sgd (default $momentum)
   --batch N          examples of a mini-batch (default $batch)
-  --chunk N          examples of a unit of work (default: by the network)
-  --seed N           of weights and batches (default $seed)
+  --seed N           of weights, batches and dropout (default $seed)
+  --dropout on|off   whether dropout layers act in training (default on)
+  --net NAME|FILE    another network for these data (default $net)
+  --from FILE[@T]    start from the weights of a recorded theta stream
+interventions
+  --freeze LAYER[@T]         keep a layer as it is from step T on; may be given several times,
+  --layer-lr LAYER=X         and so may these
+  --layer-momentum LAYER=X
+  --delay LAYER=D
+  --lr-steps T=X,...         from step T on the learning rate is X
+allocation
   --rule R           first-order, trapezoid, midpoint, simpson or boole (default $rule)
   --tolerance X      refine each step until its residual is within X, or off (default 1e-3)
   --min-pieces N     pieces of a step to begin with (default: by the rule)
   --max-pieces N     and to end with (default 32)
+  --chunk N          examples of a unit of work (default: by the network)
+  --sets A,B         sets to allocate the loss of (default ${sets:-train, and val where there is one})
+  --heldout N        the first N examples of each set but train (default: all; 0: no such set)
   --by-class         also allocate the loss of each class
+the run
+  --workers N        gradient workers (default: one per core)
+  --device D         of the workers (default $device)
   --record           keep theta.lca and lca.lca
-  --plan             say what it would take, and stop
+  --checkpoint-every N       leave checkpoints of the training in OUT/checkpoints
 EOF
 }
 
@@ -43,8 +58,12 @@ parse() {
         --by-class) by_class=1 ;;
         --record) record=1 ;;
         --plan) plan=1 ;;
+        --freeze|--layer-lr|--layer-momentum|--delay)
+            [ $# -ge 2 ] || die "$1 needs a value: see --help"
+            interventions+=" $1 $(quoted "$2")"
+            shift ;;
         --data|--out|--iterations|--examples|--workers|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
---rule|--tolerance|--min-pieces|--max-pieces)
+--rule|--tolerance|--min-pieces|--max-pieces|--dropout|--net|--from|--lr-steps|--sets|--heldout|--checkpoint-every)
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
             local option=${1#--}
             printf -v "${option//-/_}" %s "$2"
@@ -59,8 +78,16 @@ parse() {
     adam) lr=${lr:-$lr_adam} ;;
     *) die "--optimizer takes sgd or adam, not '$optimizer'" ;;
     esac
+    if [ "$heldout" = 0 ]; then
+        sets=train heldout=
+    fi
     out=${out:-$name-$(date +%Y%m%d-%H%M%S)}
     [ ! -e "$out/run.json" ] || die "$out holds a run already: give another --out"
+}
+
+# One word of a command line, whatever is in it.
+quoted() {
+    printf "'%s'" "${1//\'/\'\\\'\'}"
 }
 
 # The data file: made once per run, unless the user has one.
@@ -78,17 +105,20 @@ prepare() {
 # What the user left out is left to the programs' own defaults.
 trainer="" integrator=""
 arguments() {
-    trainer="--net $net --data '$file' --examples $examples --iterations $iterations --batch $batch"
-    trainer+=" --optimizer $optimizer --lr $lr --momentum $momentum --seed $seed"
+    trainer="--net $(quoted "$net") --data $(quoted "$file") --examples $examples --iterations $iterations"
+    trainer+=" --batch $batch --optimizer $optimizer --lr $lr --momentum $momentum --seed $seed"
+    trainer+="${dropout:+ --dropout $dropout}${lr_steps:+ --lr-steps $lr_steps}$interventions"
+    trainer+="${from:+ --from $(quoted "$from")}"
+    trainer+="${checkpoint_every:+ --checkpoint \"\$LCA_OUT/checkpoints\" --checkpoint-every $checkpoint_every}"
     integrator="--rule $rule${chunk:+ --chunk $chunk}${tolerance:+ --tolerance $tolerance}"
     integrator+="${min_pieces:+ --min-pieces $min_pieces}${max_pieces:+ --max-pieces $max_pieces}"
-    integrator+="${by_class:+ --by-class}${sets:+ --sets $sets}"
+    integrator+="${by_class:+ --by-class}${sets:+ --sets $sets}${heldout:+ --heldout $heldout}"
 }
 
 stages() {
     cat <<EOF
 train:     lca-train $trainer --out ipc:theta --expect integrate${record:+,record-theta}
-grad*$workers: lca-grad --data '$file' --device $device --pool ipc:pool
+grad*$workers: lca-grad --data $(quoted "$file") --device $device --pool ipc:pool
 integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check${record:+,record-lca}
 layers:    lca-layers  --in ipc:lca --out - --tap ipc:layers  | lca-tap --json > "\$LCA_OUT/layers.jsonl"
 helping:   lca-helping --in ipc:lca --out - --tap ipc:helping | lca-tap --json > "\$LCA_OUT/helping.jsonl"
@@ -102,25 +132,33 @@ EOF
     fi
 }
 
-# Time from a short measurement of one worker; sizes by counting.
+# Time and memory from one chunk at one worker; sizes by counting.
 say_plan() {
-    local P chunks bench
+    local P bench
     P=$(lca-net "$net")
-    chunks=$((examples < 20000 ? examples : 20000))
-    bench=$(lca-grad --benchmark --net "$net" --data "$file" --examples "$chunks" --device "$device" ${by_class:+--by-class})
+    bench=$(lca-grad --benchmark --quick --net "$net" --data "$file" --examples "$examples" --device "$device" \
+        ${chunk:+--chunk "$chunk"} ${by_class:+--by-class})
     jq -rn --argjson b "$bench" --argjson d "$(lca-data show --json "$file")" --argjson P "$P" --argjson T "$iterations" \
-        --argjson n "$examples" --argjson w "$workers" --argjson classes "${by_class:+1}${by_class:-0}" '
-        ($d.sets | map(select(.set == "val").n) | add // 0) as $val
-        | (if $val > 0 then 2 else 1 end) as $sets
-        | (if $classes > 0 then ($d.classes | length) + 1 else 1 end) as $vectors
-        | ($b.us_per_example * 1e-6 * ($n + $val) / $w) as $gradient
+        --argjson n "$examples" --argjson w "$workers" --argjson by_class "${by_class:-0}" --arg sets "$sets" \
+        --argjson most "${heldout:-null}" '
+        def mb: if . >= 1e10 then "\(. / 1e9 | ceil) GB" else "\(. / 1e6 | ceil) MB" end;
+        def duration: if . < 7200 then "\(. / 60 * 10 | ceil / 10) minutes"
+            elif . < 172800 then "\(. / 3600 * 10 | ceil / 10) hours" else "\(. / 86400 * 10 | ceil / 10) days" end;
+        ($d.sets | map({key: .set, value: .n}) | from_entries) as $has
+        | (if $sets != "" then $sets | split(",") elif $has.val then ["train", "val"] else ["train"] end) as $sets
+        | ($sets - ["train"] | map($has[.] // error("the data have no set " + .) | [., $most // .] | min) | add // 0) as $held
+        | (if $by_class > 0 then ($d.classes | length) else 1 end) as $rows
+        | (if $by_class > 0 then $rows + 1 else 1 end) as $vectors
+        | ($sets | length) as $s
+        | ($b.us_per_example * 1e-6 * ($n + $held) / $w) as $gradient
         | (2 * $T + 1) as $gradients
         | "network     \($b.net), \($P) parameters",
-          "steps       \($T), on \($n) training and \($val) held-out examples",
+          "steps       \($T), on \($n) training and \($held) held-out examples, in chunks of \($b.chunk)",
           "gradients   \($gradients) without refinement, \($gradient * 1000 | round) ms each with \($w) workers",
-          "time        \($gradients * $gradient / 60 * 10 | ceil / 10) minutes; each doubling of all steps doubles it",
-          "memory      \($b.peak_rss_mib | ceil) MiB per worker; 8 bytes x \($P * $sets * $vectors) per point in flight",
-          "recording   \(($T + 1) * $P * 4 / 1e6 | ceil) MB theta.lca, \($T * $P * 4 * $sets * $vectors / 1e6 | ceil) MB lca.lca"'
+          "time        \($gradients * $gradient | duration); each doubling of all steps doubles it",
+          "memory      \($b.peak_rss_mib | ceil) MiB per worker, \(($s * $rows * 32 * $P) as $step | $step * ([1073741824 / $step | floor, 1, 8] | sort[1])
+              + 8 * ($rows + 2) * $P | . / 1048576 | ceil) MiB for lca-integrate",
+          "recording   \(($T + 1) * $P * 4 | mb) theta.lca, \($T * $P * 4 * $s * $vectors | mb) lca.lca"'
 }
 
 summary() {
@@ -137,8 +175,8 @@ summary() {
         "parameters        \(.percent_helping_q * 100 | round / 100) % of those that did anything helped; \(.percent_zero * 100 | round / 100) % did nothing",
         "",
         "loss change by layer (# helped, + hurt)",
-        (([.layers[].lca | if . < 0 then -. else . end] | max) as $most | .layers[]
-            | "  \(.name + " " * ([14 - (.name | length), 1] | max))\(.lca * 10000 | round / 10000 | tostring | . + " " * ([10 - length, 1] | max))\(.lca | bar($most))")
+        (([.layers[].lca | if . < 0 then -. else . end] | max) as $most | ([.layers[].name | length + 1] | [max, 14] | max) as $wide | .layers[]
+            | "  \(.name + " " * ([$wide - (.name | length), 1] | max))\(.lca * 10000 | round / 10000 | tostring | . + " " * ([10 - length, 1] | max))\(.lca | bar($most))")
     ' "$out/summary.json"
     echo
     echo "everything about this run: $out"
@@ -161,12 +199,12 @@ pipeline() {
         --set "workers=$workers" --set "device=\"$device\"" --run "pipeline=\"$name\"" \
         --run "data=$(lca-data show --json "$file" | jq -c '{name, sha256, sets}')" \
         --run "options=$(jq -cn '$ARGS.positional' --args -- "$@")" "$out/stages" || status=$?
-    [ "$file" != "$out/data" ] || [ -n "$record" ] || rm -f "$file"
+    [ "$file" != "$out/data" ] || [ -n "$record$checkpoint_every" ] || rm -f "$file"
     [ ! -e "$out/summary.json" ] || [ $status -ne 0 ] || summary
     return $status
 }
 
 # Options without a default of the pipeline's own.
-data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets=""
-by_class="" record="" plan=""
+data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets="" heldout=""
+by_class="" record="" plan="" dropout="" from="" lr_steps="" interventions="" checkpoint_every=""
 workers=$(nproc) optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson

@@ -6,7 +6,9 @@
  *   move  d[t,i] = theta[t+1,i] - theta[t,i]
  *   grad  gradient of the set's mean loss at theta_t, nat
  *   eff   G[t,i], the gradient averaged along the step, nat: A = d G
- * A filter lca-grad writes `grad` frames too: one per theta frame and class. */
+ * A filter lca-grad writes `grad` frames too, one per theta frame and class; and
+ * lca-train --gradients, of the set `batch`: the mini-batch's mean gradient that
+ * moves theta_t. */
 #define LCA_PROTO_LCA(F)                                                              \
     F(uint, it,   R, "step t, from theta_t to theta_t+1")                             \
     F(str,  set,  R, "train, val or test")                                            \
@@ -30,7 +32,7 @@
 
 #define LCA_PROTO_GRAD(F)                                                             \
     F(uint, it,   R, "step t")                                                        \
-    F(str,  set,  R, "train, val or test")                                            \
+    F(str,  set,  R, "train, val, test, or batch: the mini-batch of the step")        \
     F(int,  cls,  R, "class, or -1: all; by class additive")                          \
     F(f8,   loss, R, "nat, mean loss at theta_t; by class additive")                  \
     F(uint, off,  O, "first parameter of the slice")                                  \

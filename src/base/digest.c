@@ -13,6 +13,17 @@ void lca_sha256(const void *data, size_t len, uint8_t out[LCA_SHA256_LEN])
         abort();
 }
 
+void lca_sha256_pieces(const struct iovec *piece, unsigned n, uint8_t out[LCA_SHA256_LEN])
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    bool good = c && EVP_DigestInit_ex(c, EVP_sha256(), NULL);
+    for (unsigned k = 0; good && k < n; k++)
+        good = EVP_DigestUpdate(c, piece[k].iov_base, piece[k].iov_len);
+    if (!good || !EVP_DigestFinal_ex(c, out, NULL))
+        abort();
+    EVP_MD_CTX_free(c);
+}
+
 void lca_hex(const uint8_t *data, size_t len, char *out)
 {
     static const char digit[] = "0123456789abcdef";

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 
@@ -12,6 +13,7 @@
 #define LCA_SHA256_HEX 65       /* 64 digits and the final zero */
 
 void lca_sha256(const void *data, size_t len, uint8_t out[LCA_SHA256_LEN]);
+void lca_sha256_pieces(const struct iovec *piece, unsigned n, uint8_t out[LCA_SHA256_LEN]);
 void lca_hex(const uint8_t *data, size_t len, char *out);           /* out[2*len+1] */
 int lca_unhex(const char *text, uint8_t *data, size_t len) LCA_MUST_USE;    /* -1: not 2*len hex digits */
 

@@ -13,7 +13,7 @@ struct node {
     uint64_t pt;
     unsigned level, j;              /* j / 2^level of the way; level 0: an end */
     bool done;
-    double *g;                      /* [set][row][P], nat: means over the set */
+    double *g;                      /* [set][row][P], nat: means over the set; NULL: nothing came yet */
     double *loss;                   /* [set][row] */
 };
 
@@ -35,7 +35,7 @@ struct lca_steps {
     struct node *whole;             /* its node; owned */
     struct step *steps;             /* in order */
     float *point;                   /* [P] */
-    double *G, *all, *all0;         /* [row][P], [P], [P] */
+    double *G, *all, *all0;         /* [row][P]; sums of rows, [P]: with one row G, and NULL */
     const struct step *G_of;        /* what G and all hold: this step and set */
     unsigned G_set;
 };
@@ -46,18 +46,19 @@ struct lca_steps *lca_steps_new(const struct lca_steps_opts *o, struct lca_err *
     if (!s)
         return NULL;
     s->o = *o;
-    s->it = o->it0;
+    s->it = o->it;
     s->len = o->n_set * o->rows * o->P;
     s->point = lca_alloc(o->P, sizeof *s->point, err);
     s->G = lca_alloc(o->rows * o->P, sizeof *s->G, err);
-    s->all = lca_alloc(o->P, sizeof *s->all, err);
-    s->all0 = lca_alloc(o->P, sizeof *s->all0, err);
-    if (s->point && s->G && s->all && s->all0)
+    s->all = o->rows > 1 ? lca_alloc(o->P, sizeof *s->all, err) : s->G;
+    s->all0 = o->rows > 1 ? lca_alloc(o->P, sizeof *s->all0, err) : NULL;
+    if (s->point && s->G && s->all && (s->all0 || o->rows == 1))
         return s;
     lca_steps_free(s);
     return NULL;
 }
 
+/* Its end, its midpoint, and two levels of refinement. */
 uint64_t lca_steps_bytes(const struct lca_steps_opts *o)
 {
     return 4 * o->n_set * o->rows * o->P * sizeof (double);
@@ -80,9 +81,8 @@ static struct node *node_new(struct lca_steps *s, struct lca_err *err)
     if (!n)
         return NULL;
     n->pt = s->next_pt++;
-    n->g = lca_alloc(s->len, sizeof *n->g, err);
     n->loss = lca_alloc(s->o.n_set * s->o.rows, sizeof *n->loss, err);
-    if (n->g && n->loss)
+    if (n->loss)
         return n;
     node_free(n);
     return NULL;
@@ -125,6 +125,9 @@ int lca_steps_add(struct lca_steps *s, uint64_t pt, unsigned set, unsigned row, 
         return -1;
     if (set >= s->o.n_set || row >= s->o.rows || off > s->o.P || len > s->o.P - off)
         return lca_fail(err, LCA_INTERNAL, "a result for a set, class or parameter that is not there");
+    /* a refined step waits for many nodes, of which few are being computed */
+    if (!n->g && !(n->g = lca_alloc(s->len, sizeof *n->g, err)))
+        return -1;
     size_t at = set * s->o.rows + row;
     n->loss[at] += loss;
     lca_path_add(n->g + at * s->o.P + off, grad, len);
@@ -136,6 +139,8 @@ int lca_steps_point(struct lca_steps *s, uint64_t pt, struct lca_err *err)
     struct node *n = node_of(s, pt, err);
     if (!n)
         return -1;
+    if (!n->g)
+        return lca_fail(err, LCA_INTERNAL, "point %" PRIu64 " is done without a result", pt);
     for (unsigned set = 0; set < s->o.n_set; set++) {
         double N = (double)s->o.N[set];
         for (unsigned r = 0; r < s->o.rows; r++)
@@ -176,8 +181,9 @@ void lca_steps_free(struct lca_steps *s)
     node_free(s->whole);
     free(s->theta);
     free(s->point);
+    if (s->all != s->G)
+        free(s->all);
     free(s->G);
-    free(s->all);
     free(s->all0);
     free(s);
 }
@@ -282,13 +288,14 @@ static int effective(struct lca_steps *s, const struct step *st, unsigned set, s
             weight[n++] = w[k];
         }
     }
-    memset(s->all, 0, s->o.P * sizeof *s->all);
+    if (s->o.rows > 1)
+        memset(s->all, 0, s->o.P * sizeof *s->all);
     for (unsigned r = 0; r < s->o.rows; r++) {
         double *G = s->G + r * s->o.P;
         for (int k = 0; k < n; k++)
             row[k] = row_of(s, source[k], set, r);
         lca_path_combine(G, row, weight, n, s->o.P);
-        for (uint64_t i = 0; i < s->o.P; i++)
+        for (uint64_t i = 0; s->o.rows > 1 && i < s->o.P; i++)
             s->all[i] += G[i];
     }
     s->G_of = st;
@@ -360,7 +367,7 @@ int lca_steps_effective(struct lca_steps *s, unsigned set, int row, const double
 const double *lca_steps_gradient(struct lca_steps *s, unsigned set, int row)
 {
     const double *g = row_of(s, s->steps->from->g, set, row < 0 ? 0 : (unsigned)row);
-    if (row >= 0)
+    if (row >= 0 || s->o.rows == 1)
         return g;
     memset(s->all0, 0, s->o.P * sizeof *s->all0);
     for (unsigned r = 0; r < s->o.rows; r++)

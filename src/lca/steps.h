@@ -34,7 +34,8 @@ struct lca_steps_opts {
     bool refine;
     double tolerance;               /* nat, of every set */
     unsigned min_pieces, max_pieces;
-    uint64_t it0;                   /* step of the first theta */
+    uint64_t it0;                   /* first step of the run, which pays for both its ends */
+    uint64_t it;                    /* step of the first theta to come */
     void *arg;
     /* Asks for the gradient at theta [P] (borrowed for the call), which lies j/n along
      * step it; points of a lower order are wanted first. */

@@ -24,7 +24,7 @@ enum { AHEAD = 8 };
 
 static struct {
     const char *pool, *rule, *tolerance, *sets, *emit;
-    long min_pieces, max_pieces, chunk;
+    long min_pieces, max_pieces, chunk, heldout;
     double pool_wait;
     bool by_class, mixed;
     struct lca_link_args link;
@@ -42,6 +42,8 @@ static const struct lca_opt opts[] = {
      false},
     {"sets", 0, LCA_OPT_STR, &opt.sets, "A,B", "Sets to allocate the loss of: train, val, test (default train, and val "
      "where there is one).", 0, 0, false},
+    {"heldout", 0, LCA_OPT_INT, &opt.heldout, "N", "Of each set but train the first N examples (default: all).", 1,
+     4e9, false},
     {"chunk", 'c', LCA_OPT_INT, &opt.chunk, "N", "Training examples per chunk, the unit of work; must divide them "
      "(default 5000; 1000 with convolutions, 2500 with batch norm).", 1, 4e9, false},
     {"by-class", 0, LCA_OPT_FLAG, &opt.by_class, NULL, "Also one frame for each class of the label.", 0, 0, false},
@@ -82,6 +84,7 @@ struct integrate {
 
     float *incoming;                /* theta being received */
     uint64_t got, it;               /* parameters of it; iteration expected */
+    uint64_t it0, first;            /* first iteration of the run; iterations before ours */
     struct lca_steps *steps;
     bool head_sent, ended;
     char status[16];
@@ -291,7 +294,13 @@ static int add_set(struct integrate *x, const char *name, size_t len, struct lca
     if (set->N < 1 || set->N > UINT32_MAX)
         return lca_fail(err, LCA_CORRUPT, "the stream says %" PRId64 " examples of %s", (int64_t)set->N, set->name);
     /* a chunk that the user gives is for the training set; others follow as they can */
-    uint32_t given = strcmp(set->name, "train") == 0 ? (uint32_t)opt.chunk : 0;
+    bool train = strcmp(set->name, "train") == 0;
+    uint32_t given = train ? (uint32_t)opt.chunk : 0;
+    if (!train && (uint64_t)opt.heldout > set->N)
+        return lca_fail(err, LCA_USAGE, "--heldout %ld: the set %s has %" PRIu64 " examples", opt.heldout, set->name,
+                        set->N);
+    if (!train && opt.heldout)
+        set->N = (uint64_t)opt.heldout;
     if (lca_chunk_choose(&x->net, (uint32_t)set->N, given, &chunk, err) < 0)
         return lca_err_prefix(err, "the set %s", set->name);
     set->chunk = chunk;
@@ -390,6 +399,7 @@ static int open_out(struct integrate *x, struct lca_err *err)
     x->parts = lca_slices(x->P) * (vectors * (1u + x->with_grad + x->with_eff) + x->with_move);
     int result = fill_head(x, &f, "lca", err);
     f.u.head.parts = x->parts;
+    f.u.head.first = x->first * x->parts;
     f.u.head.num = lca_pool_num(x->pool);
     json_int_t it1 = json_integer_value(x->head.u.head.it1);
     f.u.head.it1 = it1 > 0 ? json_integer(it1 - 1) : NULL;
@@ -415,22 +425,28 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
         lca_net_parse(&x->net, x->head.payload, x->head.nb, err) < 0)
         return -1;
     x->P = x->head.u.head.P;
-    x->it = x->head.u.head.it0;
+    x->it0 = x->head.u.head.it0;
     x->theta_parts = lca_slices(x->P);
     if (strcmp(f->st, "theta") != 0 || x->P != x->net.P || x->P == 0 || x->head.u.head.parts != x->theta_parts)
         return lca_fail(err, LCA_USAGE, "%s is a %s stream: lca-integrate reads a theta stream", lca_in_text(x->in), f->st);
+    /* a stream that is gone on with begins at a later step */
+    x->it = x->it0 + x->head.u.head.first / x->theta_parts;
+    if (x->head.u.head.first % x->theta_parts)
+        return lca_fail(err, LCA_USAGE, "%s begins at seq %" PRIu64 ", within a theta of %" PRIu64 " frames: begin "
+                        "with --from at a multiple of that", lca_in_text(x->in), x->head.u.head.first, x->theta_parts);
+    x->first = x->it - x->it0;
     x->rows = opt.by_class ? x->net.classes : 1;
     if (choose_sets(x, err) < 0 || open_pool(x, err) < 0)
         return -1;
     struct lca_steps_opts o = {.P = x->P, .n_set = x->n_set, .rows = (unsigned)x->rows, .rule = x->rule,
                                .refine = x->refine, .tolerance = x->tolerance, .min_pieces = x->min_pieces,
-                               .max_pieces = x->max_pieces, .it0 = x->it, .arg = x, .ask = ask};
+                               .max_pieces = x->max_pieces, .it0 = x->it0, .it = x->it, .arg = x, .ask = ask};
     for (unsigned s = 0; s < x->n_set; s++)
         o.N[s] = x->set[s].N;
     /* as many steps ahead as a gigabyte and the window of theta allow */
     uint64_t window = lca_in_window(x->in) / x->theta_parts;
     x->ahead = (1u << 30) / lca_steps_bytes(&o);
-    x->ahead = x->ahead > AHEAD ? AHEAD : x->ahead < 2 ? 2 : x->ahead;
+    x->ahead = x->ahead > AHEAD ? AHEAD : x->ahead < 1 ? 1 : x->ahead;
     if (x->ahead > window - 1)
         x->ahead = window - 1;
     x->A = lca_alloc(x->P, sizeof *x->A, err);

@@ -1,9 +1,10 @@
 /* lca-train: trains a network and tells every step.
  *
  * In: a data file. Out: a `theta` stream: HEAD, then theta_0 .. theta_T, each with
- * what led to it. Training is deterministic: seed and options give the bytes. It is
- * what it would be without anybody watching (Lan et al. 2019, section 3): mini-batch
- * gradients, SGD with momentum or Adam, no weight decay. */
+ * what led to it; and, if wanted, a stream of the mini-batch gradients g_0 .. g_T-1.
+ * Training is deterministic: seed and options give the bytes, also when it goes on
+ * from a checkpoint. It is what it would be without anybody watching (Lan et al. 2019,
+ * section 3): mini-batch gradients, SGD with momentum or Adam, no weight decay. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,20 +17,23 @@
 #include "data/batch.h"
 #include "data/dataset.h"
 #include "frame/head.h"
+#include "link/endpoint.h"
 #include "link/link.h"
+#include "link/record.h"
+#include "nn/checkpoint.h"
 #include "nn/chunk.h"
 #include "nn/init.h"
 #include "nn/net.h"
 #include "nn/train.h"
 
 static struct {
-    const char *net, *data, *optimizer, *dropout, *lr_steps;
-    long examples, iterations, batch, seed;
+    const char *net, *data, *optimizer, *dropout, *lr_steps, *from, *checkpoint, *resume;
+    long examples, iterations, batch, seed, checkpoint_every;
     double lr, momentum;
-    struct lca_list freeze, layer_lr, layer_momentum, delay;
+    struct lca_list freeze, layer_lr, layer_momentum, delay, gradients;
     struct lca_link_args link;
 } opt = {.optimizer = "sgd", .dropout = "on", .examples = 0, .iterations = 0, .batch = 250, .seed = 1,
-         .lr = 0, .momentum = 0.9};
+         .lr = 0, .momentum = 0.9, .checkpoint_every = 100};
 
 static const struct lca_opt opts[] = {
     {"net", 'N', LCA_OPT_STR, &opt.net, "NAME|FILE", "Network: a built-in name or a description (see lca-net).",
@@ -52,6 +56,16 @@ static const struct lca_opt opts[] = {
     {"layer-lr", 0, LCA_OPT_LIST, &opt.layer_lr, "LAYER=X", "Another learning rate for a layer.", 0, 0, true},
     {"layer-momentum", 0, LCA_OPT_LIST, &opt.layer_momentum, "LAYER=X", "Another momentum for a layer.", 0, 0, true},
     {"delay", 0, LCA_OPT_LIST, &opt.delay, "LAYER=D", "Apply a layer's gradients D steps late.", 0, 0, true},
+    {"from", 0, LCA_OPT_STR, &opt.from, "FILE[@T]", "Start from given weights: those of step T in a recorded theta "
+     "stream (default: its first).", 0, 0, true},
+    {"gradients", 0, LCA_OPT_LIST, &opt.gradients, "EP", "Also write the mini-batch gradient of each step, as a stream "
+     "of its own.", 0, 0, true},
+    {"checkpoint", 0, LCA_OPT_STR, &opt.checkpoint, "DIR", "Write checkpoints into this folder, and one at the end or "
+     "when interrupted.", 0, 0, true},
+    {"checkpoint-every", 0, LCA_OPT_INT, &opt.checkpoint_every, "N", "Steps from one checkpoint to the next (default "
+     "100).", 1, 1e9, false},
+    {"resume", 0, LCA_OPT_STR, &opt.resume, "FILE|DIR", "Go on from a checkpoint, or the last good one of a folder, to "
+     "the same bytes; the other options must be those of the run.", 0, 0, true},
     {0},
 };
 static const struct lca_opt link_opts[] = {LCA_OUT_OPTS(opt.link), {0}};
@@ -67,8 +81,9 @@ struct train {
     uint64_t T;             /* steps */
     bool dropout;
     float *theta, *grad;
-    struct lca_frame head;
+    struct lca_checkpoint at;   /* where training stands */
     json_t *def;
+    struct lca_out *out, *gradients;
 };
 
 static int apply(struct lca_optim *o, const struct lca_list *list,
@@ -102,14 +117,16 @@ static int open_all(struct train *t, struct lca_err *err)
         return lca_fail(err, LCA_USAGE, "%s tells %u classes apart, %s has %u", t->net.name, t->net.classes, opt.data,
                         t->data.classes);
     if (opt.examples > (long)t->set->n)
-        return lca_fail(err, LCA_USAGE, "--examples %ld: %s has %u training examples", opt.examples, opt.data, t->set->n);
+        return lca_fail(err, LCA_USAGE, "--examples %ld: %s has %u training examples", opt.examples, opt.data,
+                        t->set->n);
     t->N = opt.examples ? (uint32_t)opt.examples : t->set->n;
     if (lca_batch_init(&t->batch, (uint32_t)opt.seed, t->N, (uint32_t)opt.batch, err) < 0)
         return -1;
     t->T = opt.iterations ? (uint64_t)opt.iterations : 4 * (uint64_t)t->batch.steps;
 
     const struct lca_set *test = lca_dataset_find(&t->data, "test", NULL);
-    uint32_t chunk = test ? lca_chunk_divisor(&t->net, test->n) : 0, most = chunk > (uint32_t)opt.batch ? chunk : (uint32_t)opt.batch;
+    uint32_t chunk = test ? lca_chunk_divisor(&t->net, test->n) : 0;
+    uint32_t most = chunk > (uint32_t)opt.batch ? chunk : (uint32_t)opt.batch;
     struct lca_images images = {t->data.set[0].images, t->data.set[0].labels, 0, lca_dataset_pixels(&t->data)};
     for (int k = 0; k < t->data.sets; k++)
         images.n += t->data.set[k].n;
@@ -127,11 +144,10 @@ static int open_all(struct train *t, struct lca_err *err)
         return -1;
     if (adam && opt.momentum != 0.9)
         lca_note("--momentum has no meaning with adam and is ignored");
-    lca_init(&t->net, (uint32_t)opt.seed, t->theta);
     return 0;
 }
 
-/* HEAD */
+/* what it is */
 
 static json_t *list_json(const struct lca_list *list)
 {
@@ -165,8 +181,107 @@ static json_t *definition(const struct train *t)
             json_object_set_new(def, lists[k].key, list_json(lists[k].list));
     if (opt.lr_steps)
         json_object_set_new(def, "lr_steps", json_string(opt.lr_steps));
+    if (opt.from) {
+        lca_sha256(t->theta, t->net.P * sizeof *t->theta, digest);
+        lca_hex(digest, sizeof digest, hex);
+        json_object_set_new(def, "from_sha256", json_string(hex));
+    }
     return def;
 }
+
+/* where it begins */
+
+/* Step `step` of the recorded theta stream in path (UINT64_MAX: its first). */
+static int read_theta(struct train *t, const char *path, uint64_t step, struct lca_err *err)
+{
+    struct lca_frame f = {0};
+    json_t *layers = lca_table_json(&t->net.table);
+    if (!layers)
+        return lca_fail(err, LCA_INTERNAL, "out of memory");
+    struct lca_reader *r = lca_reader_open(path, err);
+    uint64_t have = 0, last = UINT64_MAX;
+    int got = -1;
+    while (r && have < t->net.P && (got = lca_reader_next(r, &f, err)) == 1) {
+        if (f.kind == LCA_KIND_head && !json_equal(f.u.head.layers, layers)) {
+            got = lca_fail(err, LCA_USAGE, "--from %s has the weights of %s, whose layers are not those of %s", path,
+                           f.u.head.model, t->net.name);
+            break;
+        }
+        if (f.kind != LCA_KIND_theta)
+            continue;
+        const struct lca_frame_theta *h = &f.u.theta;
+        last = h->it;
+        if (step == UINT64_MAX)
+            step = h->it;
+        uint64_t n = lca_frame_count(&f);
+        if (h->it == step && h->off == have && n <= t->net.P - have) {
+            memcpy(t->theta + have, f.payload, n * sizeof *t->theta);
+            have += n;
+        }
+    }
+    if (got == 0 && last == UINT64_MAX)
+        got = lca_fail(err, LCA_USAGE, "--from %s holds no theta: it takes a recorded theta stream", path);
+    else if (got == 0)
+        got = lca_fail(err, LCA_USAGE, "--from %s has no theta of step %" PRIu64 ": its last is of step %" PRIu64, path,
+                       step, last);
+    lca_frame_clear(&f);
+    lca_reader_close(r);
+    json_decref(layers);
+    return got < 0 ? -1 : 0;
+}
+
+/* --from FILE[@T] */
+static int start_from(struct train *t, struct lca_err *err)
+{
+    char path[4096];
+    const char *at = strrchr(opt.from, '@');
+    uint64_t step = UINT64_MAX;
+    size_t n = strlen(opt.from);
+    if (at && at[1] && strspn(at + 1, "0123456789") == strlen(at + 1)) {
+        step = strtoull(at + 1, NULL, 10);
+        n = (size_t)(at - opt.from);
+    }
+    if (n >= sizeof path)
+        return lca_fail(err, LCA_USAGE, "--from: the path is too long");
+    snprintf(path, sizeof path, "%.*s", (int)n, opt.from);
+    return read_theta(t, path, step, err);
+}
+
+static bool to_socket(const struct lca_list *out)
+{
+    struct lca_endpoint e;
+    for (int k = 0; k < out->n; k++)
+        if (lca_endpoint_parse(&e, out->item[k], NULL) == 0 && e.kind == LCA_EP_SOCKET)
+            return true;
+    return false;
+}
+
+static int begin(struct train *t, struct lca_err *err)
+{
+    if (opt.from) {
+        if (start_from(t, err) < 0)
+            return -1;
+    } else {
+        lca_init(&t->net, (uint32_t)opt.seed, t->theta);
+    }
+    t->def = definition(t);
+    if (!t->def)
+        return lca_fail(err, LCA_INTERNAL, "out of memory");
+    t->at = (struct lca_checkpoint){.def = t->def, .num = lca_eval_num(t->eval), .optim = &t->optim, .theta = t->theta};
+    if (opt.checkpoint && lca_checkpoint_dir(opt.checkpoint, opt.resume, err) < 0)
+        return -1;
+    /* readers on a socket come back for frames that they have not had yet: the oldest
+     * checkpoint kept is of before those */
+    if (opt.resume && lca_checkpoint_load(&t->at, opt.resume, to_socket(&opt.link.out) || to_socket(&opt.gradients),
+                                          err) < 0)
+        return -1;
+    if (t->optim.t > t->T)
+        return lca_fail(err, LCA_USAGE, "--resume: the checkpoint is of step %" PRIu64 ", --iterations %" PRIu64
+                        " ends before it", t->optim.t, t->T);
+    return 0;
+}
+
+/* HEAD */
 
 static json_t *sets_json(const struct train *t)
 {
@@ -190,15 +305,16 @@ static json_t *classes_json(const struct train *t)
     return classes;
 }
 
-static int send_head(struct train *t, struct lca_out *out, struct lca_err *err)
+/* HEAD of the theta stream, or of the gradients, which are one fewer. Whoever goes on begins
+ * at the frames of its checkpoint's step, under the numbers that they always had. */
+static int send_head(struct train *t, struct lca_out *out, const char *st, uint64_t vectors, const char *unit,
+                     struct lca_err *err)
 {
-    struct lca_frame *f = &t->head;
-    *f = LCA_FRAME(head);
-    t->def = definition(t);
-    if (lca_run_id(t->def, f->run, err) < 0)
+    struct lca_frame f = LCA_FRAME(head);
+    if (lca_run_id(t->def, f.run, err) < 0)
         return -1;
-    f->st = "theta";
-    struct lca_frame_head *h = &f->u.head;
+    f.st = st;
+    struct lca_frame_head *h = &f.u.head;
     h->v = LCA_WIRE_VERSION;
     h->model = t->net.name;
     h->P = t->net.P;
@@ -207,14 +323,15 @@ static int send_head(struct train *t, struct lca_out *out, struct lca_err *err)
     h->data = json_pack("{s:s, s:s, s:o}", "name", t->data.name, "sha256", t->data.sha256, "sets", sets_json(t));
     h->parts = lca_slices(t->net.P);
     h->it0 = 0;
-    h->it1 = json_integer((json_int_t)t->T + 1);
-    h->unit = "1";
+    h->it1 = json_integer((json_int_t)vectors);
+    h->unit = unit;
     h->num = lca_eval_num(t->eval);
     h->nbmax = lca_slice_bytes(t->net.P);
+    h->first = t->optim.t * h->parts;
     h->def = t->def;
     h->prov = lca_prov_add(NULL, "lca-train", json_pack("{s:I}", "iterations", (json_int_t)t->T));
-    lca_frame_payload(f, "|u1", strlen(t->net.json), t->net.json);
-    int result = h->layers && h->classes && h->data && h->prov ? lca_out_head(out, f, err)
+    lca_frame_payload(&f, "|u1", strlen(t->net.json), t->net.json);
+    int result = h->layers && h->classes && h->data && h->prov ? lca_out_head(out, &f, err)
                                                                : lca_fail(err, LCA_INTERNAL, "out of memory");
     json_decref(h->layers);
     json_decref(h->classes);
@@ -224,48 +341,99 @@ static int send_head(struct train *t, struct lca_out *out, struct lca_err *err)
     return result;
 }
 
+static int open_outputs(struct train *t, struct lca_link *link, struct lca_err *err)
+{
+    struct lca_out_opts gradients = {.out = &opt.gradients};
+    if (!(t->out = lca_out_from_args(link, &opt.link, err)) || send_head(t, t->out, "theta", t->T + 1, "1", err) < 0)
+        return -1;
+    if (opt.gradients.n == 0)
+        return 0;
+    if (lca_link_lost(&opt.link, &gradients.lost, &gradients.drop, err) < 0 ||
+        !(t->gradients = lca_out_open(link, &gradients, err)))
+        return -1;
+    return send_head(t, t->gradients, "gradients", t->T, "nat", err);
+}
+
 /* the steps */
 
-static int train(struct train *t, struct lca_link *link, struct lca_out *out, const char **status, uint64_t *steps,
-                 struct lca_err *err)
+static int send_theta(struct train *t, struct lca_err *err)
 {
     struct lca_frame f = LCA_FRAME(theta);
-    uint8_t hash[LCA_BATCH_HASH];
+    struct lca_frame_theta *h = &f.u.theta;
+    *h = (struct lca_frame_theta){.it = t->optim.t, .lr = t->at.lr, .mbloss = t->at.mbloss, .epoch = t->at.epoch};
+    if (h->it > 0)
+        h->mb = (struct lca_bin){t->at.mb, sizeof t->at.mb};
+    return lca_out_wait(t->out, err) < 0 ? -1 : lca_out_vector(t->out, &f, &h->off, &h->part, t->theta, t->net.P, err);
+}
+
+static int send_gradient(struct train *t, struct lca_err *err)
+{
+    struct lca_frame f = LCA_FRAME(grad);
+    struct lca_frame_grad *h = &f.u.grad;
+    *h = (struct lca_frame_grad){.it = t->optim.t - 1, .set = "batch", .cls = -1, .loss = t->at.mbloss};
+    if (lca_out_wait(t->gradients, err) < 0)
+        return -1;
+    return lca_out_vector(t->gradients, &f, &h->off, &h->part, t->grad, t->net.P, err);
+}
+
+/* A checkpoint when one is due; everything up to it is on disk before. Training does not
+ * end because there is no room for one. */
+static int keep(struct train *t, bool last, struct lca_err *err)
+{
+    if (!opt.checkpoint || (!last && t->optim.t % (uint64_t)opt.checkpoint_every != 0))
+        return 0;
+    uint64_t needed = lca_out_done(t->out);
+    if (lca_out_sync(t->out, err) < 0 || (t->gradients && lca_out_sync(t->gradients, err) < 0))
+        return -1;
+    if (t->gradients && lca_out_done(t->gradients) < needed)
+        needed = lca_out_done(t->gradients);
+    struct lca_err why = {0};
+    if (lca_checkpoint_save(&t->at, opt.checkpoint, needed / lca_slices(t->net.P), &why) < 0)
+        lca_warn("%s; training goes on without it", why.text);
+    return 0;
+}
+
+/* One step, from theta_t to theta_t+1. */
+static int step(struct train *t, struct lca_err *err)
+{
+    struct lca_loss sum = {0};
+    uint64_t it = t->optim.t;
+    const uint32_t *index = lca_batch_at(&t->batch, it, &t->at.epoch);
+    t->at.lr = lca_optim_lr(&t->optim, it);
+    lca_batch_hash(index, (uint32_t)opt.batch, t->at.mb);
+    if (lca_train_step(t->eval, &t->optim, t->theta, t->grad, index, (uint32_t)opt.batch, t->dropout ? opt.seed : -1,
+                       &sum, err) < 0)
+        return -1;
+    t->at.mbloss = sum.loss / (double)sum.n;
+    if (!isfinite(t->at.mbloss))
+        return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": the mini-batch loss is %g: training diverged; "
+                        "lower --lr", it, t->at.mbloss);
+    return t->gradients ? send_gradient(t, err) : 0;
+}
+
+static int train(struct train *t, struct lca_link *link, const char **status, struct lca_err *err)
+{
+    uint64_t first = t->optim.t;
     *status = "ok";
-    for (uint64_t it = 0;; it++) {
-        f.u.theta.it = it;
-        if (lca_out_wait(out, err) < 0 ||
-            lca_out_vector(out, &f, &f.u.theta.off, &f.u.theta.part, t->theta, t->net.P, err) < 0)
+    for (;;) {
+        if (send_theta(t, err) < 0)
             return -1;
-        *steps = it;
-        if (it == t->T)
-            return 0;
-        if (lca_link_want(link) != LCA_SIG_GO) {
+        bool end = t->optim.t == t->T, stop = !end && lca_link_want(link) != LCA_SIG_GO;
+        if (t->optim.t > first && keep(t, end || stop, err) < 0)
+            return -1;
+        if (stop)
             *status = "interrupted";
+        if (end || stop)
             return 0;
-        }
-        struct lca_loss sum = {0};
-        uint64_t epoch;
-        const uint32_t *index = lca_batch_at(&t->batch, it, &epoch);
-        double lr = lca_optim_lr(&t->optim, it);
-        if (lca_train_step(t->eval, &t->optim, t->theta, t->grad, index, (uint32_t)opt.batch,
-                           t->dropout ? opt.seed : -1, &sum, err) < 0)
+        if (step(t, err) < 0)
             return -1;
-        f.u.theta.lr = lr;
-        f.u.theta.mbloss = sum.loss / (double)sum.n;
-        f.u.theta.epoch = epoch;
-        lca_batch_hash(index, (uint32_t)opt.batch, hash);
-        f.u.theta.mb = (struct lca_bin){hash, sizeof hash};
-        if (!isfinite(f.u.theta.mbloss))
-            return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": the mini-batch loss is %g: training diverged; "
-                            "lower --lr", it, f.u.theta.mbloss);
     }
 }
 
-static json_t *summary(struct train *t, uint64_t steps, struct lca_err *err)
+static json_t *summary(struct train *t, struct lca_err *err)
 {
     json_t *final = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:f, s:I}", "network", t->net.name, "parameters",
-                              (json_int_t)t->net.P, "iterations", (json_int_t)steps, "examples", (json_int_t)t->N,
+                              (json_int_t)t->net.P, "iterations", (json_int_t)t->optim.t, "examples", (json_int_t)t->N,
                               "seed", (json_int_t)opt.seed, "optimizer", opt.optimizer, "lr", opt.lr, "batch",
                               (json_int_t)opt.batch);
     if (t->optim.kind == LCA_SGD)
@@ -289,28 +457,41 @@ static json_t *summary(struct train *t, uint64_t steps, struct lca_err *err)
     return final;
 }
 
+/* Both streams end alike; what has been learnt stands at the end of theta's. */
+static int finish(struct train *t, const char *status, struct lca_err *err)
+{
+    struct lca_frame eos = LCA_FRAME(eos);
+    eos.u.eos.status = status;
+    if (t->gradients && lca_out_end(t->gradients, &eos, err) < 0)
+        return -1;
+    json_t *final = summary(t, err);
+    if (!final)
+        return -1;
+    eos.u.eos.final = final;
+    int result = lca_out_end(t->out, &eos, err) < 0 ? -1 : lca_report(final, err);
+    json_decref(final);
+    if (result == 0 && strcmp(status, "ok") != 0)
+        return lca_fail(err, LCA_ABORTED, "interrupted after step %" PRIu64, t->optim.t);
+    return result;
+}
+
 static int run(int argc, char **argv, struct lca_err *err)
 {
     (void)argc, (void)argv;
     struct train t = {0};
-    struct lca_frame eos = LCA_FRAME(eos);
+    const char *status;
     struct lca_link *link = NULL;
-    struct lca_out *out = NULL;
-    uint64_t steps = 0;
     int result = -1;
-    if (open_all(&t, err) < 0)
+    if (open_all(&t, err) < 0 || begin(&t, err) < 0 || !(link = lca_link_new(LCA_SIG_SOURCE, err)) ||
+        open_outputs(&t, link, err) < 0 || train(&t, link, &status, err) < 0 || finish(&t, status, err) < 0)
         goto out;
-    link = lca_link_new(LCA_SIG_SOURCE, err);
-    if (!link || !(out = lca_out_from_args(link, &opt.link, err)) || send_head(&t, out, err) < 0 ||
-        train(&t, link, out, &eos.u.eos.status, &steps, err) < 0 || !(eos.u.eos.final = summary(&t, steps, err)) ||
-        lca_out_end(out, &eos, err) < 0 || lca_report(eos.u.eos.final, err) < 0)
-        goto out;
-    result = strcmp(eos.u.eos.status, "ok") == 0 ? 0 : lca_fail(err, LCA_ABORTED, "interrupted after step %" PRIu64, steps);
+    result = 0;
 out:
-    if (result < 0 && out)
-        lca_out_abort(out, err->text);
+    if (result < 0 && t.gradients)
+        lca_out_abort(t.gradients, err->text);
+    if (result < 0 && t.out)
+        lca_out_abort(t.out, err->text);
     lca_link_free(link);
-    json_decref(eos.u.eos.final);
     json_decref(t.def);
     lca_eval_free(t.eval);
     lca_optim_clear(&t.optim);
@@ -328,9 +509,15 @@ static const struct lca_tool tool = {
     .usage = "--net NET --data FILE [OPTION]...",
     .about = "Trains a network on the training set of a data file and writes its parameters after every step as a "
              "theta stream, for lca-integrate.\n\nThe same options give the same bytes. A first SIGINT ends the "
-             "stream after the current step, status interrupted; exit status 130.",
+             "stream after the current step, status interrupted; exit status 130.\n\nWith --checkpoint it can be "
+             "gone on with after a crash: the same command with --resume writes the stream from the checkpoint's step "
+             "on, the same bytes under the same numbers, so that lca-cat joins the pieces. The last two checkpoints "
+             "stay, and those that readers on sockets may still need.",
     .examples = "  lca-train --net mnist-fc --data mnist.data --iterations 10 > thetas.lca\n"
-                "  lca-train --net mnist-fc --data mnist.data --optimizer adam | lca-tap --fields it,mbloss",
+                "  lca-train --net mnist-fc --data mnist.data --optimizer adam | lca-tap --fields it,mbloss\n"
+                "  lca-train --net mnist-fc --data mnist.data --checkpoint cp > a.lca                 # killed ...\n"
+                "  lca-train --net mnist-fc --data mnist.data --checkpoint cp --resume cp > b.lca     # ... goes on\n"
+                "  lca-cat a.lca b.lca > thetas.lca",
     .opts = opts,
     .more = link_opts,
     .max_args = 0,

@@ -187,6 +187,9 @@ PY
         .us_per_example > 0 and .gflops > 0 and .peak_rss_mib > 1' <<<"$output"
     run --separate-stderr lca-grad --benchmark --net "$FILES/relu.json" --data "$FILES/s.data" --chunk 250 --by-class
     jq -e '.examples == 1000 and .chunk == 250 and .by_class' <<<"$output"
+    # one chunk of many
+    run --separate-stderr lca-grad --benchmark --quick --net "$FILES/relu.json" --data "$FILES/s.data" --chunk 20
+    jq -e '.examples == 1000 and .chunk == 20 and .us_per_example > 0' <<<"$output"
     run --separate-stderr lca-grad --benchmark
     assert_failure 2
     run --separate-stderr lca-grad --benchmark --net "$FILES/relu.json" --data "$FILES/s.data" --examples 1001

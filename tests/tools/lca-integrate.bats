@@ -386,6 +386,30 @@ assert [h['t'] for h, _ in p] == ['HEAD', 'EOS'] and p[-1][0]['status'] == 'ok' 
 PY
 }
 
+@test "--heldout takes the first examples of held-out sets, and leaves the training set" {
+    allocate "$FILES/relu.lca" all.lca --sets train,val,test --tolerance off
+    allocate "$FILES/relu.lca" a.lca --sets train,val,test --heldout 40 --tolerance off
+    py <<'PY'
+import os
+a, b = read('all.lca'), read('a.lca')
+assert b[0][0]['data']['sets'] == [{'set': 'train', 'N': 500, 'chunk': 500}, {'set': 'val', 'N': 40, 'chunk': 40},
+                                   {'set': 'test', 'N': 40, 'chunk': 40}]
+assert a[0][0]['run'] != b[0][0]['run']
+assert [p[1] for p in of_kind(a, 'lca', set='train')] == [p[1] for p in of_kind(b, 'lca', set='train')]
+data = reference.Data(os.environ['FILES'] + '/s.data')
+thetas = read(os.environ['FILES'] + '/relu.lca')
+net = reference.Net(thetas[0][1])
+for set in ('val', 'test'):
+    x, y = data.sets[set]
+    for k, (h, _) in enumerate(of_kind(b, 'lca', set=set)):
+        loss, _ = net.loss(array(of_kind(thetas, 'theta')[k]), x[:40], y[:40])
+        assert abs(h['L0'] - loss) < 1e-5, (set, k)
+PY
+    run --separate-stderr allocate "$FILES/relu.lca" b.lca --heldout 92
+    assert_failure 2
+    [[ $stderr == *"--heldout 92: the set val has 91 examples"* ]]
+}
+
 @test "frames are not written to a terminal" {
     export LCA_DIR=$PWD/ipc
     on_terminal "lca-integrate --in $FILES/relu.lca --pool ipc:pool"

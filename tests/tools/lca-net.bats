@@ -11,6 +11,7 @@ mnist-fc 84060
 mnist-lenet 808970
 cifar-resnet20 273066
 cifar-allcnn 1371658
+cifar-allcnn-relu 1371658
 cifar-vgg5 2473610
 cifar-vgg9 1918666
 END
@@ -20,7 +21,7 @@ END
     run lca-net --list
     assert_success
     assert_line mnist-fc
-    assert_equal "${#lines[@]}" 6
+    assert_equal "${#lines[@]}" 7
     for name in $(lca-net --list); do
         run lca-net --check "$name"
         assert_success

@@ -171,6 +171,27 @@ static void first_step_evaluates_one_more(void **state)
     lca_steps_free(s);
 }
 
+/* A stream that is gone on with: the step of the first theta has an end that the step
+ * before it paid for, so that its frame says what it would have said. */
+static void a_later_first_step_evaluates_no_more(void **state)
+{
+    (void)state;
+    struct lca_err err = {0};
+    struct lca_steps_opts o = {.P = P, .n_set = 1, .rows = ROWS, .N = {4}, .rule = LCA_SIMPSON, .min_pieces = 2,
+                               .max_pieces = 2, .it0 = 0, .it = 7, .ask = ask};
+    degree = 4;
+    n_asked = n_answered = 0;
+    struct lca_steps *s = lca_steps_new(&o, &err);
+    assert_non_null(s);
+    give(s, 0);
+    give(s, 0.5);
+    answer_all(s, false);
+    assert_int_equal(asked[0].it, 7);
+    assert_int_equal(lca_steps_ready(s)->it, 7);
+    assert_int_equal(lca_steps_ready(s)->evaluated, 2);
+    lca_steps_free(s);
+}
+
 /* The kink keeps the residual up: pieces double, only odd nodes are asked. */
 static void refinement_asks_for_odd_nodes_only(void **state)
 {
@@ -259,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_are_exact_up_to_their_degree),
         cmocka_unit_test(first_step_evaluates_one_more),
+        cmocka_unit_test(a_later_first_step_evaluates_no_more),
         cmocka_unit_test(refinement_asks_for_odd_nodes_only),
         cmocka_unit_test(a_smooth_step_within_tolerance_is_left_alone),
         cmocka_unit_test(order_of_arrival_does_not_matter),

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# cifar-vgg9.sh: a VGG network of 9 layers learns CIFAR-10 (Lan et al. 2019). They report no
+# learning rate for it; these are ours.
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+name=cifar-vgg9
+about="LCA of VGG-9 on CIFAR-10."
+net=cifar-vgg9
+iterations=5000         # 25 epochs of 200 steps
+lr_sgd=0.01 lr_adam=0.001
+sets=train,test         # the published runs train on all 50,000
+
+pipeline "$@"
