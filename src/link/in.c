@@ -50,7 +50,7 @@ static struct lca_in *self(struct lca_member *m)
 
 static int connect_socket(struct lca_in *in, struct lca_err *err)
 {
-    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PAYLOAD_MAX, 10000, NULL};
+    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PACKET_MAX, 10000, NULL};
     in->hello_sent = in->connected = in->cut = false;
     return lca_sock_open(&in->sock, lca_link_context(in->link), &o, &in->endpoint, false, err);
 }
@@ -71,7 +71,7 @@ static void say_hello(struct lca_in *in)
 static void say_ack(struct lca_in *in)
 {
     /* whoever comes back is told where we are by HELLO */
-    if (in->cut || !in->connected) {
+    if (in->cut || !in->sock.live) {
         in->ack_due = 0;
         return;
     }
@@ -102,7 +102,7 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
         }
         in->cut |= in->connected && !in->acked_end;
     }
-    if (in->connected && !in->hello_sent)
+    if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);
     if (in->ack_due > 0 && lca_now() >= in->ack_due)
         say_ack(in);
@@ -134,7 +134,7 @@ static int in_due(struct lca_member *m)
     in->asked = false;      /* asking lasts for one wait; items has been called before */
     if (in->reader)
         return !asked || in->ended || lca_reader_fd(in->reader) >= 0 ? -1 : 0;
-    if (in->connected && !in->hello_sent)
+    if (in->connected && !in->cut && !in->hello_sent)
         return 10;
     if (in->ack_due > 0)
         return lca_member_ms(in->ack_due);
@@ -220,7 +220,7 @@ static int fetch(struct lca_in *in, struct lca_err *err)
     drop_packet(in);
     int got = lca_sock_receive(&in->sock, NULL, &in->packet);
     if (got < 0)
-        return lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", in->endpoint.text);
+        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts, which no lca program sends", in->endpoint.text);
     in->has_packet = got == 1;
     if (got == 0 && in->cut)
         return reconnect(in, err);

@@ -309,7 +309,7 @@ static int receive(struct lca_out *o, struct target *t)
     while ((got = lca_sock_receive(&t->sock, &from, &packet)) != 0) {
         struct lca_err err = {0};
         if (got < 0 || lca_packet_frame(&packet, &f, &none, &err) < 0) {
-            lca_warn("%s: rejected a message: %s", t->endpoint.text, got < 0 ? "too many parts" : err.text);
+            lca_warn("%s: rejected a message: %s", t->endpoint.text, got < 0 ? "several parts" : err.text);
         } else if (f.kind == LCA_KIND_hello) {
             hello(o, t, &from, &f);
         } else {
@@ -478,6 +478,15 @@ fail:
     return NULL;
 }
 
+static int record(struct target *t, struct lca_packet *p, bool sync, struct lca_err *err)
+{
+    struct lca_packet_parts parts;
+    if (lca_packet_open(p, &parts, err) < 0 ||
+        lca_writer_put(t->writer, parts.header, parts.header_len, parts.payload, parts.payload_len, err) < 0)
+        return -1;
+    return lca_writer_flush(t->writer, sync, err);
+}
+
 int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
 {
     o->kept.base = o->kept.next = o->next = o->first = head->u.head.first;
@@ -491,9 +500,7 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
         if (t->writer) {
-            if (lca_writer_put(t->writer, zmq_msg_data(&o->head_packet.head), zmq_msg_size(&o->head_packet.head),
-                               zmq_msg_data(&o->head_packet.body), zmq_msg_size(&o->head_packet.body), err) < 0 ||
-                lca_writer_flush(t->writer, false, err) < 0)
+            if (record(t, &o->head_packet, false, err) < 0)
                 return -1;
             continue;
         }
@@ -561,9 +568,7 @@ int lca_out_send(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
     int result = -1;
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
-        if (t->writer && (lca_writer_put(t->writer, zmq_msg_data(&p.head), zmq_msg_size(&p.head),
-                                         zmq_msg_data(&p.body), zmq_msg_size(&p.body), err) < 0 ||
-                          lca_writer_flush(t->writer, false, err) < 0))
+        if (t->writer && record(t, &p, false, err) < 0)
             goto out;
         lca_publish_frame(&t->tap, &p);
     }
@@ -647,9 +652,7 @@ static int make_eos(struct lca_out *o, struct lca_frame *eos, struct lca_err *er
     o->ended = true;
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
-        if (t->writer && (lca_writer_put(t->writer, zmq_msg_data(&o->eos_packet.head),
-                                         zmq_msg_size(&o->eos_packet.head), NULL, 0, err) < 0 ||
-                          lca_writer_flush(t->writer, true, err) < 0))
+        if (t->writer && record(t, &o->eos_packet, true, err) < 0)
             return -1;
     }
     for (int k = 0; k < o->n_peer; k++)

@@ -146,7 +146,13 @@ static int hand_on(struct lca_pool *p, struct point *pt, struct lca_err *err)
         for (size_t k = 0; k < r->n; k++) {
             /* not at receipt: a small message lies within its zmq_msg_t, which moves */
             struct slice *s = &r->slice[k];
-            s->row.grad = s->copy.data ? (const float *)(const void *)s->copy.data : zmq_msg_data(&s->packet.body);
+            struct lca_packet_parts parts;
+            if (s->copy.data)
+                s->row.grad = (const float *)(const void *)s->copy.data;
+            else if (lca_packet_open(&s->packet, &parts, err) == 0)
+                s->row.grad = parts.payload;
+            else
+                return -1;
             if (p->opts.row(p->opts.arg, &s->row, err) < 0)
                 return -1;
         }
@@ -471,7 +477,7 @@ static int receive(struct lca_pool *p, struct lca_err *err)
         bool taken = false;
         struct worker *w = got > 0 ? by_id(p, &from) : NULL;
         if (got < 0 || lca_packet_frame(&packet, &f, &copy, &why) < 0) {
-            lca_warn("pool: rejected a message: %s", got < 0 ? "too many parts" : why.text);
+            lca_warn("pool: rejected a message: %s", got < 0 ? "several parts" : why.text);
             if (w)
                 worker_gone(p, w);
         } else if (f.kind == LCA_KIND_join && !w) {
@@ -601,7 +607,7 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     struct lca_pool *p = lca_alloc(1, sizeof *p, err);
     if (!p)
         return NULL;
-    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PAYLOAD_MAX, 10000, NULL};
+    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PACKET_MAX, 10000, NULL};
     p->link = l;
     p->opts = *o;
     p->sock.lock = -1;

@@ -117,7 +117,7 @@ struct lca_tap *lca_tap_open(struct lca_link *l, const struct lca_tap_opts *o, s
                                     .close = tap_close};
     if (t->from.kind == LCA_EP_SOCKET) {
         struct lca_endpoint at;
-        struct lca_sock_opts sub = {.type = ZMQ_SUB, .max_message = LCA_PAYLOAD_MAX,
+        struct lca_sock_opts sub = {.type = ZMQ_SUB, .max_message = LCA_PACKET_MAX,
                                     .hwm = t->payloads ? HWM_PAYLOADS : HWM_HEADERS,
                                     .topic = t->payloads ? "f" : "h"};
         if (lca_endpoint_tap(&at, &t->from, err) < 0 ||
@@ -154,18 +154,15 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
 
 static int fetch_message(struct lca_tap *t, struct lca_err *err)
 {
-    struct lca_peer_id topic;
     drop_packet(t);
-    int got = lca_sock_receive(&t->sock, &topic, &t->packet);
+    int got = lca_sock_receive(&t->sock, NULL, &t->packet);
     if (got < 0)
-        return lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", t->from.text);
+        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts, which no lca program sends", t->from.text);
     if (got == 0)
         return 0;
     t->has_packet = true;
-    zmq_msg_t *head = &t->packet.head;
-    int bad = t->packet.has_body || t->payloads
-                  ? lca_packet_frame(&t->packet, &t->frame, &t->aligned, err)
-                  : lca_frame_decode(&t->frame, zmq_msg_data(head), zmq_msg_size(head), err);
+    int bad = t->payloads ? lca_packet_frame(&t->packet, &t->frame, &t->aligned, err)
+                          : lca_packet_glance(&t->packet, &t->frame, &t->aligned, err);
     return bad < 0 ? lca_err_prefix(err, "%s", t->from.text) : 1;
 }
 
