@@ -120,7 +120,7 @@ static int in_items(struct lca_member *m, zmq_pollitem_t *items, int room)
         struct lca_sock events = {.monitor = in->sock.monitor};
         return lca_member_poll_sock(in->asked ? &in->sock : &events, items, room);
     }
-    int fd = in->asked && !in->ended ? lca_reader_fd(in->reader) : -1;
+    int fd = in->asked && !in->ended ? lca_reader_poll(in->reader) : -1;
     if (fd < 0 || room < 1)
         return 0;
     items[0] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
@@ -133,7 +133,7 @@ static int in_due(struct lca_member *m)
     bool asked = in->asked;
     in->asked = false;      /* asking lasts for one wait; items has been called before */
     if (in->reader)
-        return !asked || in->ended || lca_reader_fd(in->reader) >= 0 ? -1 : 0;
+        return !asked || in->ended || lca_reader_poll(in->reader) >= 0 ? -1 : 0;
     if (in->connected && !in->cut && !in->hello_sent)
         return 10;
     if (in->ack_due > 0)
@@ -183,7 +183,8 @@ struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, stru
             goto fail;
     } else {
         in->reader = lca_reader_open(in->endpoint.where, err);
-        if (!in->reader)
+        if (!in->reader ||
+            lca_link_uses(l, lca_reader_fd(in->reader), false, lca_reader_name(in->reader), err) < 0)
             goto fail;
     }
     lca_link_add(l, &in->member);
@@ -206,7 +207,7 @@ static int reconnect(struct lca_in *in, struct lca_err *err)
 static int fetch(struct lca_in *in, struct lca_err *err)
 {
     if (in->reader) {
-        struct pollfd p = {.fd = lca_reader_fd(in->reader), .events = POLLIN};
+        struct pollfd p = {.fd = lca_reader_poll(in->reader), .events = POLLIN};
         if (p.fd >= 0 && poll(&p, 1, 0) == 0)
             return 0;
         int got = lca_reader_next(in->reader, &in->frame, err);

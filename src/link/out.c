@@ -409,6 +409,8 @@ static int add_target(struct lca_out *o, const char *text, bool tap_only, struct
         t->writer = lca_writer_open(t->endpoint.where, err);
         if (!t->writer)
             return -1;
+        o->n_target++;
+        return lca_link_uses(o->link, lca_writer_fd(t->writer), true, lca_writer_name(t->writer), err);
     }
     o->n_target++;
     return 0;

@@ -53,7 +53,7 @@ static int tap_items(struct lca_member *m, zmq_pollitem_t *items, int room)
     struct lca_tap *t = self(m);
     if (t->sock.zmq)
         return lca_member_poll_sock(&t->sock, items, room);
-    int fd = t->reader ? lca_reader_fd(t->reader) : -1;
+    int fd = t->reader ? lca_reader_poll(t->reader) : -1;
     if (fd < 0 || room < 1)
         return 0;
     items[0] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
@@ -125,7 +125,8 @@ struct lca_tap *lca_tap_open(struct lca_link *l, const struct lca_tap_opts *o, s
             goto fail;
     } else {
         t->reader = lca_reader_open(t->from.where, err);
-        if (!t->reader)
+        if (!t->reader ||
+            lca_link_uses(l, lca_reader_fd(t->reader), false, lca_reader_name(t->reader), err) < 0)
             goto fail;
     }
     lca_link_add(l, &t->member);
@@ -137,7 +138,7 @@ fail:
 
 static int fetch_record(struct lca_tap *t, struct lca_err *err)
 {
-    struct pollfd p = {.fd = lca_reader_fd(t->reader), .events = POLLIN};
+    struct pollfd p = {.fd = lca_reader_poll(t->reader), .events = POLLIN};
     if (p.fd >= 0 && poll(&p, 1, 0) == 0)
         return 0;
     int got = lca_reader_next(t->reader, &t->frame, err);

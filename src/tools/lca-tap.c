@@ -98,7 +98,7 @@ static int open_all(struct tap *t, const char *text, struct lca_err *err)
         return -1;
     struct lca_tap_opts o = {.from = &from, .payloads = opt.data || opt.raw, .must_end = opt.end};
     t->from = lca_tap_open(t->link, &o, err);
-    return t->from ? 0 : -1;
+    return t->from ? lca_link_uses(t->link, STDOUT_FILENO, true, "stdout", err) : -1;
 }
 
 static bool is_among(const char *list, const char *name, size_t len)

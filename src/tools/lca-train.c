@@ -301,7 +301,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     if (open_all(&t, err) < 0)
         goto out;
     link = lca_link_new(LCA_SIG_SOURCE, err);
-    if (!link || !(out = lca_out_from_args(link, &opt.link, err)) || send_head(&t, out, err) < 0 ||
+    if (!link || lca_link_reads(link, opt.data, err) < 0 || lca_link_reads(link, opt.net, err) < 0 ||
+        !(out = lca_out_from_args(link, &opt.link, err)) || send_head(&t, out, err) < 0 ||
         train(&t, link, out, &eos.u.eos.status, &steps, err) < 0 || !(eos.u.eos.final = summary(&t, steps, err)) ||
         lca_out_end(out, &eos, err) < 0 || lca_report(eos.u.eos.final, err) < 0)
         goto out;
