@@ -31,7 +31,7 @@ struct lca_in {
 
     bool hello_sent, connected, has_head, ended, acked_end;
     bool left;                      /* another consumer has our name now */
-    bool cut;                       /* connection lost; what came before is still to be read */
+    bool cut;                       /* connection lost; what ZeroMQ has of it is still to be read */
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
@@ -59,7 +59,8 @@ static void say_hello(struct lca_in *in)
 {
     struct lca_frame f = LCA_FRAME(hello);
     char seq[24];
-    snprintf(seq, sizeof seq, "%" PRIu64, in->seq);
+    /* not in->seq: the producer lets go of what is before, and we might not come back alone */
+    snprintf(seq, sizeof seq, "%" PRIu64, in->done);
     f.u.hello.vmin = f.u.hello.vmax = LCA_WIRE_VERSION;
     f.u.hello.name = in->name;
     f.u.hello.from = in->has_head ? seq : in->from;
@@ -71,7 +72,7 @@ static void say_hello(struct lca_in *in)
 static void say_ack(struct lca_in *in)
 {
     /* whoever comes back is told where we are by HELLO */
-    if (in->cut || !in->sock.live) {
+    if (in->cut || !in->connected) {
         in->ack_due = 0;
         return;
     }
@@ -101,6 +102,7 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
             continue;
         }
         in->cut |= in->connected && !in->acked_end;
+        in->connected = false;
     }
     if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);

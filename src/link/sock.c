@@ -62,7 +62,7 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
     static atomic_int serial;
     bool bind = e->side == LCA_EP_USUAL ? usual_bind : e->side == LCA_EP_BIND;
     bool ipc = strncmp(e->where, "ipc://", 6) == 0;
-    *s = (struct lca_sock){.lock = -1, .type = o->type};
+    *s = (struct lca_sock){.lock = -1};
     if (bind && ipc && lock_path(s, e, err) < 0)
         return -1;
     s->zmq = zmq_socket(context, o->type);
@@ -79,6 +79,10 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
     zmq_setsockopt(s->zmq, ZMQ_MAXMSGSIZE, &o->max_message, sizeof o->max_message);
     if (o->type == ZMQ_ROUTER)
         set_int(s->zmq, ZMQ_ROUTER_MANDATORY, 1);
+    /* what is queued for a connection that is lost goes with it: a stale HELLO must not
+     * follow a new one, and nobody lingers for who is gone */
+    if (o->type == ZMQ_DEALER)
+        set_int(s->zmq, ZMQ_IMMEDIATE, 1);
     if (o->type == ZMQ_XPUB)
         set_int(s->zmq, ZMQ_XPUB_VERBOSER, 1);      /* tell of every subscription and its end */
     if (o->topic)
@@ -115,11 +119,6 @@ fail:
 void lca_sock_close(struct lca_sock *s)
 {
     if (s->zmq) {
-        /* a DEALER keeps what it cannot send for the next connection, which is not to come */
-        while (s->type == ZMQ_DEALER && lca_sock_event(s) != LCA_SOCK_NOTHING)
-            ;
-        if (s->type == ZMQ_DEALER && !s->live)
-            set_int(s->zmq, ZMQ_LINGER, 0);
         zmq_socket_monitor(s->zmq, NULL, 0);
         zmq_close(s->zmq);
     }
@@ -171,8 +170,6 @@ static int address(void *zmq, const struct lca_peer_id *to)
 
 int lca_sock_send(struct lca_sock *s, const struct lca_peer_id *to, struct lca_packet *p)
 {
-    if (s->type == ZMQ_DEALER && !s->live)
-        return 0;
     if ((to && address(s->zmq, to) < 0) || send_some(s->zmq, &p->msg, 0) < 0)
         return errno == EAGAIN ? 0 : -1;
     return 1;
@@ -231,8 +228,7 @@ enum lca_sock_event lca_sock_event(struct lca_sock *s)
         zmq_msg_init(&address_of);
         receive_some(s->monitor, &address_of);
         zmq_msg_close(&address_of);
-        s->live = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
     }
     zmq_msg_close(&event);
-    return !some ? LCA_SOCK_NOTHING : s->live ? LCA_SOCK_CONNECTED : LCA_SOCK_LOST;
+    return !some ? LCA_SOCK_NOTHING : what == ZMQ_EVENT_DISCONNECTED ? LCA_SOCK_LOST : LCA_SOCK_CONNECTED;
 }

@@ -21,8 +21,6 @@ bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b);
 struct lca_sock {
     void *zmq;              /* NULL: not open */
     void *monitor;          /* PAIR of its events; NULL for an XPUB */
-    int type;               /* ZMQ_ROUTER, ... */
-    bool live;              /* connected, as far as lca_sock_event has told; means nothing on a ROUTER */
     int lock;               /* file descriptor of the lock beside an ipc socket, or -1 */
     char path[160];         /* of the bound ipc socket, "" otherwise */
 };
@@ -39,13 +37,10 @@ struct lca_sock_opts {
  * is LCA_USAGE and names the process that holds it. */
 int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool bind, struct lca_err *err) LCA_MUST_USE;
-
-/* What has been sent leaves before the program ends, within linger_ms, unless nobody is
- * connected who could take it. */
 void lca_sock_close(struct lca_sock *s);
 
 /* Sends without blocking; `to` on a ROUTER, else NULL. p stays the caller's.
- * 1: sent; 0: no room now, or a DEALER that is not connected; -1: the peer has gone. */
+ * 1: sent; 0: no room now, or not connected; -1: the peer has gone. */
 int lca_sock_send(struct lca_sock *s, const struct lca_peer_id *to, struct lca_packet *p);
 
 /* Encodes and sends a control frame; the same results. */
