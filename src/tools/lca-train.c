@@ -259,6 +259,9 @@ static int train(struct train *t, struct lca_link *link, struct lca_out *out, co
         if (!isfinite(f.u.theta.mbloss))
             return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": the mini-batch loss is %g: training diverged; "
                             "lower --lr", it, f.u.theta.mbloss);
+        if (!lca_train_finite(t->theta, t->net.P))
+            return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": it led to parameters that are no numbers: training "
+                            "diverged; lower --lr", it);
     }
 }
 
