@@ -223,7 +223,7 @@ static int fetch(struct lca_in *in, struct lca_err *err)
     drop_packet(in);
     int got = lca_sock_receive(&in->sock, NULL, &in->packet);
     if (got < 0)
-        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts, which no lca program sends", in->endpoint.text);
+        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame", in->endpoint.text);
     in->has_packet = got == 1;
     if (got == 0 && in->cut)
         return reconnect(in, err);

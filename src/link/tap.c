@@ -158,7 +158,7 @@ static int fetch_message(struct lca_tap *t, struct lca_err *err)
     drop_packet(t);
     int got = lca_sock_receive(&t->sock, NULL, &t->packet);
     if (got < 0)
-        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts, which no lca program sends", t->from.text);
+        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame", t->from.text);
     if (got == 0)
         return 0;
     t->has_packet = true;

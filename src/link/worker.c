@@ -153,7 +153,8 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         w->connected |= event == LCA_SOCK_CONNECTED;
     }
     while (!w->bye && (got = lca_sock_receive(&w->sock, NULL, &packet)) != 0) {
-        int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of several parts, which no lca program sends", w->endpoint.text)
+        int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame",
+                                        w->endpoint.text)
                              : take(w, &packet, err);
         if (got > 0)
             lca_packet_close(&packet);
