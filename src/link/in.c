@@ -35,6 +35,7 @@ struct lca_in {
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
+    struct lca_frame_head steps;    /* of HEAD, parts and it0 alone */
     uint64_t seq;                   /* of the next data frame */
     uint32_t crc;                   /* of the last one, to compare after a reconnect */
     uint64_t done, window, told;    /* told: the done of the last ACK */
@@ -110,8 +111,8 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
         say_ack(in);
     if (in->gone_at > 0 && lca_now() > in->gone_at + in->lost)
         return lca_fail(err, LCA_PEER, "%s: the producer has gone and did not come back in %.0f s; "
-                        "the stream ends after seq %" PRId64 " without EOS", in->endpoint.text, in->lost,
-                        (int64_t)in->seq - 1);
+                        "the stream ends after seq %" PRId64 " without EOS%s", in->endpoint.text, in->lost,
+                        (int64_t)in->seq - 1, in->seq ? lca_step_of(&in->steps, in->seq - 1).text : "");
     return 0;
 }
 
@@ -250,6 +251,7 @@ static int take_head(struct lca_in *in, struct lca_frame *f, struct lca_err *err
     memcpy(in->run, f->run, LCA_RUN_LEN);
     snprintf(in->st, sizeof in->st, "%s", f->st);
     in->has_head = true;
+    in->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0};
     in->seq = in->done = in->told = f->u.head.first;
     if (in->sock.zmq) {
         in->window = lca_window(&f->u.head);

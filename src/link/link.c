@@ -1,6 +1,7 @@
 #include "link/link.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
@@ -194,6 +195,14 @@ void lca_patience_wait(struct lca_patience *p, const char *format, ...)
     va_end(ap);
     lca_note("waiting %.0f s for %s", now - p->since, what);
     p->say *= 2;
+}
+
+struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq)
+{
+    struct lca_step_text t = {""};
+    if (head->parts)
+        snprintf(t.text, sizeof t.text, " (step %" PRIu64 ")", head->it0 + seq / head->parts);
+    return t;
 }
 
 uint64_t lca_window(const struct lca_frame_head *head)

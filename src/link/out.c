@@ -300,8 +300,9 @@ int lca_out_serve(struct lca_member *m, struct lca_err *err)
         if (p->state == PEER_LIVE)
             lca_out_pump(o, p);
         else if (now > p->lost_at + o->lost)
-            return lca_fail(err, LCA_PEER, "%s lost, last acknowledged seq %llu of %llu", p->name,
-                            (unsigned long long)p->done, (unsigned long long)o->next);
+            return lca_fail(err, LCA_PEER, "%s lost, last acknowledged seq %llu of %llu%s", p->name,
+                            (unsigned long long)p->done, (unsigned long long)o->next,
+                            lca_step_of(&o->head.u.head, p->done).text);
     }
     return 0;
 }
