@@ -19,12 +19,13 @@ int lca_source_read(struct lca_source *s, void *to, size_t n, size_t *got,
                     struct lca_err *err) LCA_MUST_USE;
 
 /* Descriptor to poll before a blocking read; -1: bytes wait here, or a regular file. */
+int lca_source_poll(const struct lca_source *s);
 int lca_source_fd(const struct lca_source *s);
 const char *lca_source_name(const struct lca_source *s);
 void lca_source_close(struct lca_source *s);
 
 /* path NULL or "-": stdout. A name that ends in .zst is compressed. A terminal is
- * refused. */
+ * refused. A file that is there keeps what it holds until the first bytes are written. */
 struct lca_sink *lca_sink_open(const char *path, struct lca_err *err) LCA_MUST_USE;
 
 /* Takes n pieces in one go; n <= 8. Small ones are gathered, large ones go straight
@@ -34,6 +35,7 @@ int lca_sink_write(struct lca_sink *s, const struct iovec *piece, unsigned n,
 
 /* Hands everything to the kernel; sync: waits until it is on the disk. */
 int lca_sink_flush(struct lca_sink *s, bool sync, struct lca_err *err) LCA_MUST_USE;
+int lca_sink_fd(const struct lca_sink *s);
 const char *lca_sink_name(const struct lca_sink *s);
 
 /* Ends the stream and reports what fails, or failed before; frees s always. */

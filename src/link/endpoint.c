@@ -18,8 +18,8 @@ static bool is_socket(const char *path)
     return stat(path, &s) == 0 && S_ISSOCK(s.st_mode);
 }
 
-/* A relative path keeps working when a stage runs elsewhere, and the kernel's limit
- * on the length is checked here rather than met in bind. */
+/* The kernel's limit on the length is checked here rather than met in bind. A relative
+ * path stays one: made absolute it might be too long. */
 static int socket_at(struct lca_endpoint *e, const char *path, struct lca_err *err)
 {
     if (strlen(path) + strlen(".tap.lock") >= sizeof ((struct sockaddr_un *)0)->sun_path)

@@ -31,10 +31,11 @@ struct lca_in {
 
     bool hello_sent, connected, has_head, ended, acked_end;
     bool left;                      /* another consumer has our name now */
-    bool cut;                       /* connection lost; what came before is still to be read */
+    bool cut;                       /* connection lost; what ZeroMQ has of it is still to be read */
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
+    struct lca_frame_head steps;    /* of HEAD, parts and it0 alone */
     uint64_t seq;                   /* of the next data frame */
     uint32_t crc;                   /* of the last one, to compare after a reconnect */
     uint64_t done, window, told;    /* told: the done of the last ACK */
@@ -50,7 +51,7 @@ static struct lca_in *self(struct lca_member *m)
 
 static int connect_socket(struct lca_in *in, struct lca_err *err)
 {
-    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PAYLOAD_MAX, 10000, NULL};
+    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PACKET_MAX, 10000, NULL};
     in->hello_sent = in->connected = in->cut = false;
     return lca_sock_open(&in->sock, lca_link_context(in->link), &o, &in->endpoint, false, err);
 }
@@ -59,7 +60,8 @@ static void say_hello(struct lca_in *in)
 {
     struct lca_frame f = LCA_FRAME(hello);
     char seq[24];
-    snprintf(seq, sizeof seq, "%" PRIu64, in->seq);
+    /* not in->seq: the producer lets go of what is before, and we might not come back alone */
+    snprintf(seq, sizeof seq, "%" PRIu64, in->done);
     f.u.hello.vmin = f.u.hello.vmax = LCA_WIRE_VERSION;
     f.u.hello.name = in->name;
     f.u.hello.from = in->has_head ? seq : in->from;
@@ -101,15 +103,16 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
             continue;
         }
         in->cut |= in->connected && !in->acked_end;
+        in->connected = false;
     }
-    if (in->connected && !in->hello_sent)
+    if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);
     if (in->ack_due > 0 && lca_now() >= in->ack_due)
         say_ack(in);
     if (in->gone_at > 0 && lca_now() > in->gone_at + in->lost)
         return lca_fail(err, LCA_PEER, "%s: the producer has gone and did not come back in %.0f s; "
-                        "the stream ends after seq %" PRId64 " without EOS", in->endpoint.text, in->lost,
-                        (int64_t)in->seq - 1);
+                        "the stream ends after seq %" PRId64 " without EOS%s", in->endpoint.text, in->lost,
+                        (int64_t)in->seq - 1, in->seq ? lca_step_of(&in->steps, in->seq - 1).text : "");
     return 0;
 }
 
@@ -120,7 +123,7 @@ static int in_items(struct lca_member *m, zmq_pollitem_t *items, int room)
         struct lca_sock events = {.monitor = in->sock.monitor};
         return lca_member_poll_sock(in->asked ? &in->sock : &events, items, room);
     }
-    int fd = in->asked && !in->ended ? lca_reader_fd(in->reader) : -1;
+    int fd = in->asked && !in->ended ? lca_reader_poll(in->reader) : -1;
     if (fd < 0 || room < 1)
         return 0;
     items[0] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
@@ -133,8 +136,8 @@ static int in_due(struct lca_member *m)
     bool asked = in->asked;
     in->asked = false;      /* asking lasts for one wait; items has been called before */
     if (in->reader)
-        return !asked || in->ended || lca_reader_fd(in->reader) >= 0 ? -1 : 0;
-    if (in->connected && !in->hello_sent)
+        return !asked || in->ended || lca_reader_poll(in->reader) >= 0 ? -1 : 0;
+    if (in->connected && !in->cut && !in->hello_sent)
         return 10;
     if (in->ack_due > 0)
         return lca_member_ms(in->ack_due);
@@ -183,7 +186,8 @@ struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, stru
             goto fail;
     } else {
         in->reader = lca_reader_open(in->endpoint.where, err);
-        if (!in->reader)
+        if (!in->reader ||
+            lca_link_uses(l, lca_reader_fd(in->reader), false, lca_reader_name(in->reader), err) < 0)
             goto fail;
     }
     lca_link_add(l, &in->member);
@@ -206,7 +210,7 @@ static int reconnect(struct lca_in *in, struct lca_err *err)
 static int fetch(struct lca_in *in, struct lca_err *err)
 {
     if (in->reader) {
-        struct pollfd p = {.fd = lca_reader_fd(in->reader), .events = POLLIN};
+        struct pollfd p = {.fd = lca_reader_poll(in->reader), .events = POLLIN};
         if (p.fd >= 0 && poll(&p, 1, 0) == 0)
             return 0;
         int got = lca_reader_next(in->reader, &in->frame, err);
@@ -220,7 +224,7 @@ static int fetch(struct lca_in *in, struct lca_err *err)
     drop_packet(in);
     int got = lca_sock_receive(&in->sock, NULL, &in->packet);
     if (got < 0)
-        return lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", in->endpoint.text);
+        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame", in->endpoint.text);
     in->has_packet = got == 1;
     if (got == 0 && in->cut)
         return reconnect(in, err);
@@ -247,6 +251,7 @@ static int take_head(struct lca_in *in, struct lca_frame *f, struct lca_err *err
     memcpy(in->run, f->run, LCA_RUN_LEN);
     snprintf(in->st, sizeof in->st, "%s", f->st);
     in->has_head = true;
+    in->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0};
     in->seq = in->done = in->told = f->u.head.first;
     if (in->sock.zmq) {
         in->window = lca_window(&f->u.head);

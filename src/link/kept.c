@@ -14,12 +14,8 @@ static int grow(struct lca_kept *k, struct lca_err *err)
     if (!ring)
         return -1;
     for (uint64_t seq = k->base; seq < k->next; seq++) {
-        struct lca_packet *from = lca_kept_at(k, seq), *to = &ring[seq - k->base];
-        zmq_msg_init(&to->head);
-        zmq_msg_init(&to->body);
-        zmq_msg_move(&to->head, &from->head);
-        zmq_msg_move(&to->body, &from->body);
-        to->has_body = from->has_body;
+        struct lca_packet *from = lca_kept_at(k, seq);
+        lca_packet_share(&ring[seq - k->base], from);
         lca_packet_close(from);
     }
     free(k->ring);
@@ -33,12 +29,7 @@ int lca_kept_add(struct lca_kept *k, struct lca_packet *p, struct lca_err *err)
 {
     if (k->next - k->base == k->cap && grow(k, err) < 0)
         return -1;
-    struct lca_packet *slot = lca_kept_at(k, k->next++);
-    zmq_msg_init(&slot->head);
-    zmq_msg_init(&slot->body);
-    zmq_msg_copy(&slot->head, &p->head);
-    zmq_msg_copy(&slot->body, &p->body);
-    slot->has_body = p->has_body;
+    lca_packet_share(lca_kept_at(k, k->next++), p);
     return 0;
 }
 

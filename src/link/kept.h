@@ -3,7 +3,7 @@
 #ifndef LCA_LINK_KEPT_H
 #define LCA_LINK_KEPT_H
 
-#include "link/sock.h"
+#include "link/packet.h"
 
 struct lca_kept {
     struct lca_packet *ring;

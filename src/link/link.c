@@ -1,25 +1,37 @@
 #include "link/link.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tool.h"
+#include "link/endpoint.h"
 #include "link/member.h"
 
 enum { MAX_ITEMS = 64 };
+
+/* A regular file that is read or written. */
+struct file {
+    dev_t dev;
+    ino_t ino;
+    bool written;
+};
 
 struct lca_link {
     void *context;
     struct lca_sig sig;
     struct lca_member *members;
+    struct file *file;
+    size_t n_file;
 };
 
 struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
@@ -51,6 +63,43 @@ void lca_link_add(struct lca_link *l, struct lca_member *m)
 {
     m->next = l->members;
     l->members = m;
+}
+
+/* A file that is written while it is read, or from two sides, loses what it holds. */
+static int enter(struct lca_link *l, const struct stat *s, bool written, const char *name, struct lca_err *err)
+{
+    if (!S_ISREG(s->st_mode))
+        return 0;
+    for (size_t k = 0; k < l->n_file; k++) {
+        const struct file *f = &l->file[k];
+        if (f->dev != s->st_dev || f->ino != s->st_ino || (!f->written && !written))
+            continue;
+        if (f->written && written)
+            return lca_fail(err, LCA_USAGE, "%s is written twice: give each output a file of its own", name);
+        return lca_fail(err, LCA_USAGE, "%s is read and would be written over: write to another file and rename that "
+                        "afterwards", name);
+    }
+    struct file *grown = realloc(l->file, (l->n_file + 1) * sizeof *grown);
+    if (!grown)
+        return lca_fail(err, LCA_INTERNAL, "out of memory");
+    l->file = grown;
+    l->file[l->n_file++] = (struct file){s->st_dev, s->st_ino, written};
+    return 0;
+}
+
+int lca_link_reads(struct lca_link *l, const char *text, struct lca_err *err)
+{
+    struct lca_endpoint e;
+    struct stat s;
+    /* what is no endpoint or not there is told of when it is opened */
+    const char *path = lca_endpoint_parse(&e, text, NULL) < 0 ? text : e.kind == LCA_EP_FILE ? e.where : NULL;
+    return path && stat(path, &s) == 0 ? enter(l, &s, false, text, err) : 0;
+}
+
+int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, struct lca_err *err)
+{
+    struct stat s;
+    return fstat(fd, &s) == 0 ? enter(l, &s, written, name, err) : 0;
 }
 
 void *lca_link_context(struct lca_link *l)
@@ -101,6 +150,7 @@ void lca_link_free(struct lca_link *l)
     }
     zmq_ctx_term(l->context);
     lca_sig_close(&l->sig);
+    free(l->file);
     free(l);
 }
 
@@ -145,6 +195,14 @@ void lca_patience_wait(struct lca_patience *p, const char *format, ...)
     va_end(ap);
     lca_note("waiting %.0f s for %s", now - p->since, what);
     p->say *= 2;
+}
+
+struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq)
+{
+    struct lca_step_text t = {""};
+    if (head->parts)
+        snprintf(t.text, sizeof t.text, " (step %" PRIu64 ")", head->it0 + seq / head->parts);
+    return t;
 }
 
 uint64_t lca_window(const struct lca_frame_head *head)

@@ -29,6 +29,14 @@ int lca_link_serve(struct lca_link *l, struct lca_err *err) LCA_MUST_USE;
 /* What the signals so far ask for. */
 enum lca_sig_want lca_link_want(struct lca_link *l);
 
+/* Names a file (or another endpoint, which is ignored) that the program reads, or will:
+ * to write to it too is refused, LCA_USAGE. Inputs and outputs name theirs themselves;
+ * this is for what is opened later, and for data. */
+int lca_link_reads(struct lca_link *l, const char *endpoint, struct lca_err *err) LCA_MUST_USE;
+
+/* The same for an open descriptor, which may be any file; name is for messages. */
+int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, struct lca_err *err) LCA_MUST_USE;
+
 /* Closes the members still open, sends what is queued (10 s at most), frees l. */
 void lca_link_free(struct lca_link *l);
 

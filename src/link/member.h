@@ -45,6 +45,13 @@ extern const double lca_probe_after[4];
  * longer than this, in seconds. */
 #define LCA_FAREWELL 2.0
 
+/* The step that frame seq of a stream belongs to, as " (step T)" for messages; "" for a
+ * stream without a fixed number of frames per step. */
+struct lca_step_text {
+    char text[40];
+};
+struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq);
+
 /* Window of a stream in frames: as many whole iterations as 32 MiB hold, 3 to 64. */
 uint64_t lca_window(const struct lca_frame_head *head);
 

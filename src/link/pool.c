@@ -1,5 +1,4 @@
-#include "link/pool.h"
-
+/* pool.c: what the pool says to its workers and hears from them, and to the program. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,181 +8,11 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "frame/head.h"
-#include "link/member.h"
-
-enum { MAX_WORKERS = 64, MAX_SLOTS = 8, MAX_FAILS = 3, TIMES = 32 };
-
-/* A slice as it came, kept until its unit's turn. */
-struct slice {
-    struct lca_pool_row row;
-    struct lca_packet packet;       /* holds row.grad, unless copy does */
-    struct lca_buf copy;
-};
-
-struct result {
-    struct slice *slice;
-    size_t n, cap;
-    uint32_t crc;                   /* over all slices: two workers must agree */
-};
-
-struct unit {
-    bool done;
-    int holders, late;              /* workers that have it; those past their lease */
-    int failed[MAX_FAILS], n_failed;
-    char by[64];                    /* who did it first */
-    struct result result;
-};
-
-struct point {
-    struct point *next;             /* by order */
-    uint64_t pt, order, it;
-    struct lca_packet *theta;       /* [n_theta] slices */
-    size_t n_theta;
-    struct unit *unit;
-    uint64_t handed, n_done;        /* units handed on; units done */
-};
-
-struct held {
-    struct point *point;
-    uint64_t u;
-    double given, deadline;
-    bool late;
-};
-
-struct worker {
-    struct lca_peer_id id;
-    int serial;
-    char name[64];
-    bool leaving;
-    uint64_t slots;
-    struct held held[MAX_SLOTS];
-    uint64_t n_held;
-    uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
-    struct result result;               /* of the unit that it is sending */
-    double joined, busy;
-};
-
-struct lca_pool {
-    struct lca_member member;
-    struct lca_link *link;
-    struct lca_pool_opts opts;
-    struct lca_endpoint endpoint;
-    struct lca_sock sock;
-    struct lca_frame head;
-    struct lca_packet head_packet;
-    struct lca_buf aligned;
-    bool has_head, ended;
-    char num[128], data[80];
-    uint64_t n_units, n_cls, P;
-    struct worker worker[MAX_WORKERS];
-    int n_worker, serial;
-    struct point *points;
-    double times[TIMES];                /* seconds of the latest units */
-    uint64_t n_times;
-    double first_work, last_done, left_time, left_busy;
-    double alone_since;                 /* no worker since; 0: there is one */
-    bool said_alone;
-    struct lca_pool_stats stats;
-    int probes;
-    double probe_from;
-};
+#include "link/pool-inside.h"
 
 static struct lca_pool *self(struct lca_member *m)
 {
     return (struct lca_pool *)m;
-}
-
-/* results and points */
-
-static void result_clear(struct result *r)
-{
-    for (size_t k = 0; k < r->n; k++) {
-        lca_packet_close(&r->slice[k].packet);
-        lca_buf_clear(&r->slice[k].copy);
-    }
-    free(r->slice);
-    *r = (struct result){0};
-}
-
-static void point_free(struct lca_pool *p, struct point *pt)
-{
-    for (size_t k = 0; k < pt->n_theta; k++)
-        lca_packet_close(&pt->theta[k]);
-    for (uint64_t u = 0; u < p->n_units; u++)
-        result_clear(&pt->unit[u].result);
-    free(pt->theta);
-    free(pt->unit);
-    free(pt);
-}
-
-static bool point_held(const struct lca_pool *p, const struct point *pt)
-{
-    for (int w = 0; w < p->n_worker; w++)
-        for (uint64_t k = 0; k < p->worker[w].n_held; k++)
-            if (p->worker[w].held[k].point == pt)
-                return true;
-    return false;
-}
-
-/* Finished points that no worker holds a twin of. */
-static void sweep(struct lca_pool *p)
-{
-    for (struct point **at = &p->points; *at;) {
-        struct point *pt = *at;
-        if (pt->handed == p->n_units && !point_held(p, pt)) {
-            *at = pt->next;
-            point_free(p, pt);
-        } else {
-            at = &pt->next;
-        }
-    }
-}
-
-static int hand_on(struct lca_pool *p, struct point *pt, struct lca_err *err)
-{
-    while (pt->handed < p->n_units && pt->unit[pt->handed].done) {
-        struct result *r = &pt->unit[pt->handed].result;
-        for (size_t k = 0; k < r->n; k++) {
-            /* not at receipt: a small message lies within its zmq_msg_t, which moves */
-            struct slice *s = &r->slice[k];
-            s->row.grad = s->copy.data ? (const float *)(const void *)s->copy.data : zmq_msg_data(&s->packet.body);
-            if (p->opts.row(p->opts.arg, &s->row, err) < 0)
-                return -1;
-        }
-        uint32_t crc = r->crc;
-        result_clear(r);
-        r->crc = crc;
-        if (++pt->handed == p->n_units && p->opts.point(p->opts.arg, pt->pt, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* workers */
-
-static void drop_held(struct worker *w, uint64_t k)
-{
-    struct unit *unit = &w->held[k].point->unit[w->held[k].u];
-    unit->holders--;
-    unit->late -= w->held[k].late;
-    memmove(&w->held[k], &w->held[k + 1], (size_t)(w->n_held - k - 1) * sizeof w->held[0]);
-    w->n_held--;
-}
-
-static void remove_worker(struct lca_pool *p, struct worker *w)
-{
-    while (w->n_held > 0)
-        drop_held(w, 0);
-    result_clear(&w->result);
-    if (p->first_work > 0) {
-        double from = w->joined > p->first_work ? w->joined : p->first_work;
-        p->left_time += lca_now() - from;
-        p->left_busy += w->busy;
-    }
-    *w = p->worker[--p->n_worker];
-    if (p->n_worker == 0)
-        p->alone_since = lca_now();
-    sweep(p);
 }
 
 static void say_err(struct lca_pool *p, const struct lca_peer_id *to, const char *code, const char *text)
@@ -200,108 +29,6 @@ static void say_bye(struct lca_pool *p, const struct lca_peer_id *to)
     struct lca_frame f = LCA_FRAME(bye);
     f.u.bye.why = "done";
     lca_sock_say(&p->sock, to, &f);
-}
-
-static void worker_gone(struct lca_pool *p, struct worker *w)
-{
-    if (!p->ended)
-        lca_warn("pool: %s gone, %" PRIu64 " units again", w->name, w->n_held);
-    p->stats.again += w->n_held;
-    remove_worker(p, w);
-}
-
-/* The median of the latest unit times sets the lease. */
-static double lease(const struct lca_pool *p)
-{
-    double t[TIMES];
-    int n = 0, most = p->n_times < TIMES ? (int)p->n_times : TIMES;
-    for (int k = 0; k < most; k++) {
-        int at = n++;
-        for (; at > 0 && t[at - 1] > p->times[k]; at--)
-            t[at] = t[at - 1];
-        t[at] = p->times[k];
-    }
-    double want = n ? 8 * t[n / 2] : 0;
-    return want > 10 ? want : 10;
-}
-
-/* The first unit that w may work on. A unit past its lease may have two workers. */
-static struct point *next_unit(struct lca_pool *p, const struct worker *w, uint64_t *u)
-{
-    for (struct point *pt = p->points; pt; pt = pt->next) {
-        if (pt->n_done == p->n_units)
-            continue;
-        for (uint64_t k = pt->handed; k < p->n_units; k++) {
-            struct unit *unit = &pt->unit[k];
-            bool mine = false;
-            if (unit->done || (unit->holders > 0 && (unit->late < unit->holders || unit->holders > 1)))
-                continue;
-            for (uint64_t h = 0; h < w->n_held; h++)
-                mine |= w->held[h].point == pt && w->held[h].u == k;
-            for (int h = 0; h < unit->n_failed; h++)
-                mine |= unit->failed[h] == w->serial;
-            if (mine)
-                continue;
-            *u = k;
-            return pt;
-        }
-    }
-    return NULL;
-}
-
-/* The worker keeps its last `slots` points by use; both sides count alike. */
-static bool has_theta(struct worker *w, uint64_t pt)
-{
-    uint64_t out = 0;
-    while (out < w->n_kept && w->kept[out] != pt)
-        out++;
-    bool had = out < w->n_kept;
-    if (!had && w->n_kept < w->slots) {
-        w->kept[w->n_kept++] = pt;
-        return false;
-    }
-    for (uint64_t k = had ? out : 0; k + 1 < w->n_kept; k++)
-        w->kept[k] = w->kept[k + 1];
-    w->kept[w->n_kept - 1] = pt;
-    return had;
-}
-
-static bool give(struct lca_pool *p, struct worker *w, struct point *pt, uint64_t u)
-{
-    double now = lca_now(), time = lease(p);
-    if (!has_theta(w, pt->pt))
-        for (size_t k = 0; k < pt->n_theta; k++)
-            if (lca_sock_send(&p->sock, &w->id, &pt->theta[k]) != 1)
-                return false;
-    struct lca_frame f = LCA_FRAME(work);
-    memcpy(f.run, p->head.run, LCA_RUN_LEN);
-    f.u.work.pt = pt->pt;
-    f.u.work.u = u;
-    f.u.work.lease_ms = (uint64_t)(time * 1e3);
-    if (lca_sock_say(&p->sock, &w->id, &f) != 1)
-        return false;
-    w->held[w->n_held++] = (struct held){pt, u, now, now + time, false};
-    pt->unit[u].holders++;
-    if (p->first_work == 0)
-        p->first_work = now;
-    return true;
-}
-
-static void dispatch(struct lca_pool *p)
-{
-    /* one slot of every worker before the second of any: nobody idles while another
-     * has a unit waiting */
-    for (uint64_t depth = 1; depth <= MAX_SLOTS; depth++) {
-        for (int k = p->n_worker - 1; k >= 0; k--) {
-            struct worker *w = &p->worker[k];
-            uint64_t u;
-            struct point *pt;
-            if (w->leaving || w->n_held >= depth || w->slots < depth || !(pt = next_unit(p, w, &u)))
-                continue;
-            if (!give(p, w, pt, u))
-                worker_gone(p, w);
-        }
-    }
 }
 
 static void join(struct lca_pool *p, const struct lca_peer_id *id, const struct lca_frame *f)
@@ -381,13 +108,13 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     p->last_done = now;
     int result = 0;
     uint64_t u = s->row.u;
-    drop_held(w, at);
+    lca_pool_drop_held(w, at);
     if (unit->done) {
         if (unit->result.crc != r->crc)
             result = lca_fail(err, LCA_DIFFER, "unit %" PRIu64 " at step %" PRIu64 ": %s gives crc %08x, %s gave %08x: "
                               "one of the two machines computes wrongly", u, pt->it, w->name, r->crc, unit->by,
                               unit->result.crc);
-        result_clear(r);
+        lca_pool_result_clear(r);
     } else {
         unit->done = true;
         pt->n_done++;
@@ -395,9 +122,9 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
         snprintf(unit->by, sizeof unit->by, "%s", w->name);
         unit->result = *r;
         *r = (struct result){0};
-        result = hand_on(p, pt, err);
+        result = lca_pool_hand_on(p, pt, err);
     }
-    sweep(p);
+    lca_pool_sweep(p);
     return result < 0 ? -1 : 1;
 }
 
@@ -427,7 +154,7 @@ static int done(struct lca_pool *p, struct worker *w, struct lca_frame *f, struc
         return -1;
     }
     say_err(p, &w->id, "frame", why.text);
-    worker_gone(p, w);
+    lca_pool_worker_gone(p, w);
     return 0;
 }
 
@@ -438,8 +165,8 @@ static int fail(struct lca_pool *p, struct worker *w, const struct lca_frame_fai
         if (pt->pt != f->pt || w->held[k].u != f->u)
             continue;
         struct unit *unit = &pt->unit[f->u];
-        drop_held(w, k);
-        result_clear(&w->result);
+        lca_pool_drop_held(w, k);
+        lca_pool_result_clear(&w->result);
         lca_warn("pool: %s cannot do unit %" PRIu64 " of step %" PRIu64 ": %s", w->name, f->u, pt->it, f->msg);
         unit->failed[unit->n_failed++] = w->serial;
         if (unit->n_failed == MAX_FAILS || unit->n_failed == p->n_worker)
@@ -471,9 +198,9 @@ static int receive(struct lca_pool *p, struct lca_err *err)
         bool taken = false;
         struct worker *w = got > 0 ? by_id(p, &from) : NULL;
         if (got < 0 || lca_packet_frame(&packet, &f, &copy, &why) < 0) {
-            lca_warn("pool: rejected a message: %s", got < 0 ? "too many parts" : why.text);
+            lca_warn("pool: rejected a message: %s", got < 0 ? "several parts" : why.text);
             if (w)
-                worker_gone(p, w);
+                lca_pool_worker_gone(p, w);
         } else if (f.kind == LCA_KIND_join && !w) {
             join(p, &from, &f);
         } else if (w && f.kind == LCA_KIND_done && !p->ended) {
@@ -512,7 +239,7 @@ static int pool_serve(struct lca_member *m, struct lca_err *err)
         for (int k = p->n_worker - 1; k >= 0; k--) {
             struct lca_frame f = LCA_FRAME(ping);
             if (lca_sock_say(&p->sock, &p->worker[k].id, &f) < 0)
-                worker_gone(p, &p->worker[k]);
+                lca_pool_worker_gone(p, &p->worker[k]);
         }
     }
     for (int k = p->n_worker - 1; k >= 0; k--) {
@@ -527,11 +254,11 @@ static int pool_serve(struct lca_member *m, struct lca_err *err)
         }
         if (w->leaving && w->n_held == 0) {
             say_bye(p, &w->id);
-            remove_worker(p, w);
+            lca_pool_remove_worker(p, w);
         }
     }
     if (p->has_head && !p->ended) {
-        dispatch(p);
+        lca_pool_dispatch(p);
         if (p->points && p->alone_since > 0) {
             if (!p->said_alone && (p->stats.workers > 0 || now > p->alone_since + 10)) {
                 lca_note("pool: no workers, waiting (t=%" PRIu64 ")", p->points->it);
@@ -582,11 +309,11 @@ static void pool_close(struct lca_member *m)
     lca_pool_end(p);
     farewell(p);
     while (p->n_worker > 0)
-        remove_worker(p, &p->worker[p->n_worker - 1]);
+        lca_pool_remove_worker(p, &p->worker[p->n_worker - 1]);
     while (p->points) {
         struct point *pt = p->points;
         p->points = pt->next;
-        point_free(p, pt);
+        lca_pool_point_free(p, pt);
     }
     if (p->has_head)
         lca_packet_close(&p->head_packet);
@@ -601,7 +328,7 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     struct lca_pool *p = lca_alloc(1, sizeof *p, err);
     if (!p)
         return NULL;
-    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PAYLOAD_MAX, 10000, NULL};
+    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PACKET_MAX, 10000, NULL};
     p->link = l;
     p->opts = *o;
     p->sock.lock = -1;
@@ -672,7 +399,7 @@ int lca_pool_point(struct lca_pool *p, uint64_t pt, uint64_t order, uint64_t it,
         at = &(*at)->next;
     point->next = *at;
     *at = point;
-    dispatch(p);
+    lca_pool_dispatch(p);
     return 0;
 fail:
     for (size_t k = 0; k < point->n_theta; k++)

@@ -21,14 +21,12 @@ int lca_publish_open(struct lca_publish *p, void *context, const struct lca_endp
 
 void lca_publish_frame(struct lca_publish *p, struct lca_packet *frame)
 {
-    static const struct lca_peer_id h = {{'h'}, 1}, f = {{'f'}, 1};
+    struct lca_packet header;
     if (p->n_full > 0)
-        lca_sock_send(&p->sock, &f, frame);
-    if (p->n_header > 0) {
-        bool whole = frame->has_body;
-        frame->has_body = whole && zmq_msg_size(&frame->body) <= SMALL;
-        lca_sock_send(&p->sock, &h, frame);
-        frame->has_body = whole;
+        lca_sock_send(&p->sock, NULL, frame);
+    if (p->n_header > 0 && lca_packet_short(&header, frame, SMALL, NULL) == 0) {
+        lca_sock_send(&p->sock, NULL, &header);
+        lca_packet_close(&header);
     }
 }
 

@@ -116,6 +116,11 @@ int lca_reader_next(struct lca_reader *r, struct lca_frame *f, struct lca_err *e
     return 1;
 }
 
+int lca_reader_poll(const struct lca_reader *r)
+{
+    return lca_source_poll(r->from);
+}
+
 int lca_reader_fd(const struct lca_reader *r)
 {
     return lca_source_fd(r->from);
@@ -184,6 +189,16 @@ int lca_writer_frame(struct lca_writer *w, struct lca_frame *f, struct lca_err *
 int lca_writer_flush(struct lca_writer *w, bool sync, struct lca_err *err)
 {
     return lca_sink_flush(w->to, sync, err);
+}
+
+const char *lca_writer_name(const struct lca_writer *w)
+{
+    return lca_sink_name(w->to);
+}
+
+int lca_writer_fd(const struct lca_writer *w)
+{
+    return lca_sink_fd(w->to);
 }
 
 int lca_writer_close(struct lca_writer *w, struct lca_err *err)

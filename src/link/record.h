@@ -13,8 +13,8 @@
 struct lca_reader;      /* opaque */
 struct lca_writer;
 
-/* path NULL or "-": stdin, stdout. A writer to a file creates or truncates it, and
- * refuses a terminal. */
+/* path NULL or "-": stdin, stdout. A writer to a file creates it, or replaces what it
+ * holds when the first frame comes, and refuses a terminal. */
 struct lca_reader *lca_reader_open(const char *path, struct lca_err *err) LCA_MUST_USE;
 struct lca_writer *lca_writer_open(const char *path, struct lca_err *err) LCA_MUST_USE;
 
@@ -26,6 +26,7 @@ int lca_reader_next(struct lca_reader *r, struct lca_frame *f, struct lca_err *e
 
 /* Descriptor to wait on before a blocking read, or -1 when input is already
  * buffered or a regular file. */
+int lca_reader_poll(const struct lca_reader *r);
 int lca_reader_fd(const struct lca_reader *r);
 const char *lca_reader_name(const struct lca_reader *r);     /* for messages */
 uint64_t lca_reader_offset(const struct lca_reader *r);      /* bytes of whole frames read, uncompressed */
@@ -39,6 +40,9 @@ int lca_writer_frame(struct lca_writer *w, struct lca_frame *f, struct lca_err *
 
 /* Pushes what is buffered to the kernel (and, sync, to the disk: fdatasync). */
 int lca_writer_flush(struct lca_writer *w, bool sync, struct lca_err *err) LCA_MUST_USE;
+
+const char *lca_writer_name(const struct lca_writer *w);     /* for messages */
+int lca_writer_fd(const struct lca_writer *w);
 
 /* Ends the stream (zstd frame, flush) and reports what fails; frees w always. */
 int lca_writer_close(struct lca_writer *w, struct lca_err *err) LCA_MUST_USE;

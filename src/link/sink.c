@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -19,6 +20,8 @@ struct lca_sink {
     unsigned char *data;        /* gathered, or compressed, not yet written */
     size_t len, cap;
     ZSTD_CCtx *zstd;            /* NULL: not compressed */
+    bool begun;                 /* something has been put */
+    bool old;                   /* the file still holds what was there before */
     bool failed;
     struct lca_err first;
 };
@@ -29,10 +32,10 @@ static bool ends_in(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* Creates or truncates; a terminal would show frames as noise. */
+/* A terminal would show frames as noise. */
 static int open_file(const char *path, struct lca_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
     if (fd < 0)
         return lca_fail_errno(err, LCA_USAGE, "%s: cannot write", path);
     if (isatty(fd)) {
@@ -54,6 +57,8 @@ struct lca_sink *lca_sink_open(const char *path, struct lca_err *err)
     if (!s)
         goto no_memory;
     s->fd = fd;
+    struct stat st;
+    s->old = !is_stdout && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     s->name = strdup(is_stdout ? "stdout" : path);
     s->cap = GATHER > ZSTD_CStreamOutSize() ? GATHER : ZSTD_CStreamOutSize();
     s->data = malloc(s->cap);
@@ -116,6 +121,9 @@ static int fail(struct lca_sink *s)
 /* Writes the pieces whole; uses them up. */
 static int write_all(struct lca_sink *s, struct iovec *piece, unsigned n)
 {
+    if (s->old && ftruncate(s->fd, 0) < 0)
+        return fail(s);
+    s->old = false;
     while (n > 0) {
         if (piece->iov_len == 0) {
             piece++;
@@ -209,6 +217,7 @@ int lca_sink_write(struct lca_sink *s, const struct iovec *piece, unsigned n, st
 {
     if (n > MAX_PIECES)
         return lca_fail(err, LCA_INTERNAL, "%s: more than %d pieces at once", s->name, MAX_PIECES);
+    s->begun = true;
     if (!s->failed)
         s->failed = put(s, piece, n) < 0;
     return answer(s, err);
@@ -216,6 +225,8 @@ int lca_sink_write(struct lca_sink *s, const struct iovec *piece, unsigned n, st
 
 static int flush(struct lca_sink *s, ZSTD_EndDirective how)
 {
+    if (!s->begun)
+        return 0;
     if (s->zstd && compress(s, NULL, 0, how) < 0)
         return -1;
     return drain(s);
@@ -227,6 +238,11 @@ int lca_sink_flush(struct lca_sink *s, bool sync, struct lca_err *err)
         errno != EINVAL && errno != EROFS)      /* pipes have no disk to wait for */
         fail(s);
     return answer(s, err);
+}
+
+int lca_sink_fd(const struct lca_sink *s)
+{
+    return s->fd;
 }
 
 const char *lca_sink_name(const struct lca_sink *s)

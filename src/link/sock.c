@@ -10,68 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* packets */
-
-int lca_packet_make(struct lca_packet *p, struct lca_frame *f, struct lca_err *err)
-{
-    struct lca_buf header = {0};
-    int result = -1;
-    if (lca_frame_encode(f, &header, err) < 0)
-        goto out;
-    p->has_body = f->n_sh > 0;
-    if (zmq_msg_init_size(&p->head, header.len) < 0) {
-        lca_fail(err, LCA_INTERNAL, "out of memory for a frame of %zu bytes", header.len);
-        goto out;
-    }
-    memcpy(zmq_msg_data(&p->head), header.data, header.len);
-    if (zmq_msg_init_size(&p->body, p->has_body ? f->nb : 0) < 0) {
-        zmq_msg_close(&p->head);
-        lca_fail(err, LCA_INTERNAL, "out of memory for a payload of %llu bytes", (unsigned long long)f->nb);
-        goto out;
-    }
-    if (p->has_body && f->nb)
-        memcpy(zmq_msg_data(&p->body), f->payload, f->nb);
-    result = 0;
-out:
-    lca_buf_clear(&header);
-    return result;
-}
-
-void lca_packet_close(struct lca_packet *p)
-{
-    zmq_msg_close(&p->head);
-    zmq_msg_close(&p->body);
-}
-
-size_t lca_packet_bytes(struct lca_packet *p)
-{
-    return zmq_msg_size(&p->head) + zmq_msg_size(&p->body);
-}
-
-int lca_packet_frame(struct lca_packet *p, struct lca_frame *f, struct lca_buf *aligned, struct lca_err *err)
-{
-    if (lca_frame_decode(f, zmq_msg_data(&p->head), zmq_msg_size(&p->head), err) < 0)
-        return -1;
-    const void *data = zmq_msg_data(&p->body);
-    size_t len = zmq_msg_size(&p->body);
-    if (p->has_body && (uintptr_t)data % 8 != 0) {
-        aligned->len = 0;
-        if (lca_buf_append(aligned, data, len, err) < 0)
-            return -1;
-        data = aligned->data;
-    }
-    if (p->has_body != (f->n_sh > 0))
-        return lca_fail(err, LCA_CORRUPT, "a %s frame with a payload where its header has none, or without",
-                        lca_kind_name(f->kind));
-    return p->has_body ? lca_frame_attach(f, data, len, err) : 0;
-}
-
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
-
-/* sockets */
 
 /* ZeroMQ unlinks a path that is in use and takes it over without a word, so a lock
  * beside it says who has it. */
@@ -137,6 +79,8 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
     zmq_setsockopt(s->zmq, ZMQ_MAXMSGSIZE, &o->max_message, sizeof o->max_message);
     if (o->type == ZMQ_ROUTER)
         set_int(s->zmq, ZMQ_ROUTER_MANDATORY, 1);
+    /* what is queued for a connection that is lost goes with it: a stale HELLO must not
+     * follow a new one, and nobody lingers for who is gone */
     if (o->type == ZMQ_DEALER)
         set_int(s->zmq, ZMQ_IMMEDIATE, 1);
     if (o->type == ZMQ_XPUB)
@@ -189,28 +133,45 @@ void lca_sock_close(struct lca_sock *s)
     *s = (struct lca_sock){.lock = -1};
 }
 
-static int send_part(void *zmq, zmq_msg_t *part, int flags)
+/* Sending and receiving without waiting. A call that SIGSTOP and SIGCONT interrupted is
+ * made again: the parts of a message, or of an event, must not come apart. */
+
+static int send_some(void *zmq, zmq_msg_t *message, int flags)
 {
     zmq_msg_t copy;
+    int n;
     zmq_msg_init(&copy);
-    zmq_msg_copy(&copy, part);
-    int n = zmq_msg_send(&copy, zmq, flags | ZMQ_DONTWAIT);
+    zmq_msg_copy(&copy, message);
+    do {
+        n = zmq_msg_send(&copy, zmq, flags | ZMQ_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
     if (n < 0)
         zmq_msg_close(&copy);
     return n;
 }
 
+static int receive_some(void *zmq, zmq_msg_t *message)
+{
+    int n;
+    do {
+        n = zmq_msg_recv(message, zmq, ZMQ_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static int address(void *zmq, const struct lca_peer_id *to)
+{
+    int n;
+    do {
+        n = zmq_send(zmq, to->data, to->len, ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 int lca_sock_send(struct lca_sock *s, const struct lca_peer_id *to, struct lca_packet *p)
 {
-    /* only the first part can be refused: the rest of a message follows it */
-    int n = to ? zmq_send(s->zmq, to->data, to->len, ZMQ_DONTWAIT | ZMQ_SNDMORE)
-               : send_part(s->zmq, &p->head, p->has_body ? ZMQ_SNDMORE : 0);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    if (to && send_part(s->zmq, &p->head, p->has_body ? ZMQ_SNDMORE : 0) < 0)
+    if ((to && address(s->zmq, to) < 0) || send_some(s->zmq, &p->msg, 0) < 0)
         return errno == EAGAIN ? 0 : -1;
-    if (p->has_body && send_part(s->zmq, &p->body, 0) < 0)
-        return -1;
     return 1;
 }
 
@@ -228,53 +189,46 @@ int lca_sock_say(struct lca_sock *s, const struct lca_peer_id *to, struct lca_fr
 
 int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_packet *p)
 {
-    int most = from ? 3 : 2, n = 0;
-    bool more = true, bad = false;
-    zmq_msg_t id;
+    zmq_msg_t id, extra;
+    bool bad = false;
     zmq_msg_init(&id);
-    zmq_msg_init(&p->head);
-    zmq_msg_init(&p->body);
-    zmq_msg_t *part[3] = {&id, &p->head, &p->body};
+    zmq_msg_init(&p->msg);
+    if ((from && receive_some(s->zmq, &id) < 0) || receive_some(s->zmq, &p->msg) < 0) {
+        zmq_msg_close(&id);
+        lca_packet_close(p);
+        return 0;
+    }
+    bool more = zmq_msg_more(&p->msg);
     while (more) {
-        zmq_msg_t extra;
+        bad = true;
         zmq_msg_init(&extra);
-        zmq_msg_t *into = n < most ? part[n + (from ? 0 : 1)] : &extra;
-        if (zmq_msg_recv(into, s->zmq, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&extra);
-            zmq_msg_close(&id);
-            lca_packet_close(p);
-            return 0;
-        }
-        more = zmq_msg_more(into);
+        more = receive_some(s->zmq, &extra) >= 0 && zmq_msg_more(&extra);
         zmq_msg_close(&extra);
-        n++;
-        bad |= n > most;
     }
     if (from) {
-        from->len = zmq_msg_size(&id);
-        bad |= from->len > sizeof from->data || n < 2;
-        if (!bad)
-            memcpy(from->data, zmq_msg_data(&id), from->len);
-        else
-            from->len = 0;
+        from->len = zmq_msg_size(&id);      /* 5 bytes: it is ZeroMQ that makes them */
+        bad |= from->len > sizeof from->data;
+        from->len = bad ? 0 : from->len;
+        memcpy(from->data, zmq_msg_data(&id), from->len);
     }
     zmq_msg_close(&id);
-    p->has_body = n == most;
-    if (bad) {
+    if (bad)
         lca_packet_close(p);
-        return -1;
-    }
-    return 1;
+    return bad ? -1 : 1;
 }
 
 enum lca_sock_event lca_sock_event(struct lca_sock *s)
 {
-    uint8_t event[8] = {0};
-    char address[256];
-    if (!s->monitor || zmq_recv(s->monitor, event, sizeof event, ZMQ_DONTWAIT) < 2)
-        return LCA_SOCK_NOTHING;
-    zmq_recv(s->monitor, address, sizeof address, ZMQ_DONTWAIT);
-    uint16_t what;
-    memcpy(&what, event, sizeof what);
-    return what == ZMQ_EVENT_DISCONNECTED ? LCA_SOCK_LOST : LCA_SOCK_CONNECTED;
+    zmq_msg_t event, address_of;
+    uint16_t what = 0;
+    zmq_msg_init(&event);
+    bool some = s->monitor && receive_some(s->monitor, &event) >= (int)sizeof what;
+    if (some) {
+        memcpy(&what, zmq_msg_data(&event), sizeof what);
+        zmq_msg_init(&address_of);
+        receive_some(s->monitor, &address_of);
+        zmq_msg_close(&address_of);
+    }
+    zmq_msg_close(&event);
+    return !some ? LCA_SOCK_NOTHING : what == ZMQ_EVENT_DISCONNECTED ? LCA_SOCK_LOST : LCA_SOCK_CONNECTED;
 }

@@ -158,13 +158,18 @@ int lca_source_read(struct lca_source *s, void *to, size_t n, size_t *got, struc
         if (piece == 0)
             return 0;
     }
-    /* Settle whether anything is left, or lca_source_fd could claim so wrongly. */
+    /* Settle whether anything is left, or lca_source_poll could claim so wrongly. */
     if (s->zstd && s->at == s->end && (s->more || s->in.pos < s->in.size))
         return decompress(s, err);
     return 0;
 }
 
 int lca_source_fd(const struct lca_source *s)
+{
+    return s->fd;
+}
+
+int lca_source_poll(const struct lca_source *s)
 {
     bool waiting = s->in.pos < s->in.size || s->at < s->end || s->more;
     return s->is_file || s->ended || waiting ? -1 : s->fd;

@@ -53,7 +53,7 @@ static int tap_items(struct lca_member *m, zmq_pollitem_t *items, int room)
     struct lca_tap *t = self(m);
     if (t->sock.zmq)
         return lca_member_poll_sock(&t->sock, items, room);
-    int fd = t->reader ? lca_reader_fd(t->reader) : -1;
+    int fd = t->reader ? lca_reader_poll(t->reader) : -1;
     if (fd < 0 || room < 1)
         return 0;
     items[0] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
@@ -117,7 +117,7 @@ struct lca_tap *lca_tap_open(struct lca_link *l, const struct lca_tap_opts *o, s
                                     .close = tap_close};
     if (t->from.kind == LCA_EP_SOCKET) {
         struct lca_endpoint at;
-        struct lca_sock_opts sub = {.type = ZMQ_SUB, .max_message = LCA_PAYLOAD_MAX,
+        struct lca_sock_opts sub = {.type = ZMQ_SUB, .max_message = LCA_PACKET_MAX,
                                     .hwm = t->payloads ? HWM_PAYLOADS : HWM_HEADERS,
                                     .topic = t->payloads ? "f" : "h"};
         if (lca_endpoint_tap(&at, &t->from, err) < 0 ||
@@ -125,7 +125,8 @@ struct lca_tap *lca_tap_open(struct lca_link *l, const struct lca_tap_opts *o, s
             goto fail;
     } else {
         t->reader = lca_reader_open(t->from.where, err);
-        if (!t->reader)
+        if (!t->reader ||
+            lca_link_uses(l, lca_reader_fd(t->reader), false, lca_reader_name(t->reader), err) < 0)
             goto fail;
     }
     lca_link_add(l, &t->member);
@@ -137,7 +138,7 @@ fail:
 
 static int fetch_record(struct lca_tap *t, struct lca_err *err)
 {
-    struct pollfd p = {.fd = lca_reader_fd(t->reader), .events = POLLIN};
+    struct pollfd p = {.fd = lca_reader_poll(t->reader), .events = POLLIN};
     if (p.fd >= 0 && poll(&p, 1, 0) == 0)
         return 0;
     int got = lca_reader_next(t->reader, &t->frame, err);
@@ -154,18 +155,15 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
 
 static int fetch_message(struct lca_tap *t, struct lca_err *err)
 {
-    struct lca_peer_id topic;
     drop_packet(t);
-    int got = lca_sock_receive(&t->sock, &topic, &t->packet);
+    int got = lca_sock_receive(&t->sock, NULL, &t->packet);
     if (got < 0)
-        return lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", t->from.text);
+        return lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame", t->from.text);
     if (got == 0)
         return 0;
     t->has_packet = true;
-    zmq_msg_t *head = &t->packet.head;
-    int bad = t->packet.has_body || t->payloads
-                  ? lca_packet_frame(&t->packet, &t->frame, &t->aligned, err)
-                  : lca_frame_decode(&t->frame, zmq_msg_data(head), zmq_msg_size(head), err);
+    int bad = t->payloads ? lca_packet_frame(&t->packet, &t->frame, &t->aligned, err)
+                          : lca_packet_glance(&t->packet, &t->frame, &t->aligned, err);
     return bad < 0 ? lca_err_prefix(err, "%s", t->from.text) : 1;
 }
 

@@ -45,7 +45,7 @@ static struct lca_worker *self(struct lca_member *m)
 
 static int connect_pool(struct lca_worker *w, struct lca_err *err)
 {
-    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PAYLOAD_MAX, 10000, NULL};
+    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PACKET_MAX, 10000, NULL};
     w->connected = w->joined = false;
     return lca_sock_open(&w->sock, lca_link_context(w->link), &o, &w->endpoint, false, err);
 }
@@ -127,11 +127,7 @@ static int take(struct lca_worker *w, struct lca_packet *packet, struct lca_err 
                                 w->endpoint.text);
             return 0;
         }
-        zmq_msg_init(&w->head_packet.head);
-        zmq_msg_init(&w->head_packet.body);
-        zmq_msg_copy(&w->head_packet.head, &packet->head);
-        zmq_msg_copy(&w->head_packet.body, &packet->body);
-        w->head_packet.has_body = packet->has_body;
+        lca_packet_share(&w->head_packet, packet);
         w->has_head = true;
         return lca_packet_frame(&w->head_packet, &w->head, &w->head_bytes, err);
     }
@@ -157,7 +153,8 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         w->connected |= event == LCA_SOCK_CONNECTED;
     }
     while (!w->bye && (got = lca_sock_receive(&w->sock, NULL, &packet)) != 0) {
-        int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of too many parts", w->endpoint.text)
+        int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame",
+                                        w->endpoint.text)
                              : take(w, &packet, err);
         if (got > 0)
             lca_packet_close(&packet);

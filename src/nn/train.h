@@ -12,4 +12,7 @@ int lca_train_step(struct lca_eval *e, struct lca_optim *o, float *theta, float 
                    const uint32_t *index, uint32_t n, int64_t dropout_seed,
                    struct lca_loss *sum, struct lca_err *err) LCA_MUST_USE;
 
+/* Whether none of theta[P] is infinite or NaN. */
+bool lca_train_finite(const float *theta, uint64_t P);
+
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #include "run/stages.h"
 #include "run/strays.h"
 
-enum { MAX_GROUPS = LCA_STAGES_MAX + 8 };
+enum { MAX_GROUPS = LCA_STAGES_MAX + 8, DIR_SIZE = sizeof ((struct sockaddr_un *)0)->sun_path };
 
 /* One record: a group, minus a group, or 0 for the farewell. Smaller than PIPE_BUF, so
  * that several processes may write. */
@@ -85,37 +86,74 @@ static void watch(int fd, const char *mark, const char *dir, const char *link)
     lca_guard_remove(dir, link);
 }
 
-int lca_guard_start(struct lca_guard *g, const char *mark, const char *dir, const char *link,
-                    struct lca_err *err)
+/* What the guard says once. */
+struct made {
+    int error;              /* errno, or 0 */
+    char dir[DIR_SIZE];
+};
+
+static void guard(int from, int to, char *dir, const char *link)
 {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    for (size_t k = 0; k < sizeof ignored / sizeof *ignored; k++)
+        signal(ignored[k], SIG_IGN);
+    setsid();
+    prctl(PR_SET_NAME, "lca-run-guard");
+    struct made made = {0};
+    if (!mkdtemp(dir))
+        made.error = errno;
+    snprintf(made.dir, sizeof made.dir, "%s", dir);
+    ssize_t n = write(to, &made, sizeof made);
+    (void)n;                /* an lca-run that has died already is the end of the pipe */
+    if (made.error || chdir("/") < 0)
+        _exit(1);
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; null >= 0 && fd < 3; fd++)
+        dup2(null, fd);
+    /* Not even a pipe of the caller's is kept open. */
+    dup2(from, 3);
+    close_range(4, ~0u, 0);
+    char mark[sizeof LCA_GUARD_MARK + DIR_SIZE];
+    snprintf(mark, sizeof mark, LCA_GUARD_MARK "%s", dir);
+    watch(3, mark, dir, link);
+    _exit(0);
+}
+
+int lca_guard_start(struct lca_guard *g, char *dir, const char *link, struct lca_err *err)
+{
+    int down[2], up[2];
+    if (strlen(dir) >= DIR_SIZE)
+        return lca_fail(err, LCA_INTERNAL, "the path %s is too long for sockets", dir);
+    if (pipe2(down, O_CLOEXEC) < 0)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot make a pipe");
+    if (pipe2(up, O_CLOEXEC) < 0) {
+        close(down[0]);
+        close(down[1]);
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot make a pipe");
+    }
     pid_t pid = fork();
-    if (pid < 0) {
-        close(fds[0]);
-        close(fds[1]);
-        return lca_fail_errno(err, LCA_INTERNAL, "cannot make the guard process");
+    if (pid == 0)
+        guard(down[0], up[1], dir, link);
+    int failed = errno;
+    close(down[0]);
+    close(up[1]);
+    struct made made = {.error = pid < 0 ? failed : ECHILD};
+    ssize_t got;
+    do {
+        got = pid < 0 ? 0 : read(up[0], &made, sizeof made);
+    } while (got < 0 && errno == EINTR);
+    close(up[0]);
+    *g = (struct lca_guard){.pid = pid, .fd = down[1]};
+    if (made.error) {
+        if (pid < 0)
+            close(down[1]);
+        else
+            lca_guard_end(g);
+        *g = (struct lca_guard){.fd = -1};
+        errno = made.error;
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot make %s", pid < 0 ? "the guard process" : dir);
     }
-    if (pid == 0) {
-        int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
-        for (size_t k = 0; k < sizeof ignored / sizeof *ignored; k++)
-            signal(ignored[k], SIG_IGN);
-        setsid();
-        prctl(PR_SET_NAME, "lca-run-guard");
-        if (chdir("/") < 0)
-            _exit(1);
-        int null = open("/dev/null", O_RDWR);
-        for (int fd = 0; null >= 0 && fd < 3; fd++)
-            dup2(null, fd);
-        /* Not even a pipe of the caller's is kept open. */
-        dup2(fds[0], 3);
-        close_range(4, ~0u, 0);
-        watch(3, mark, dir, link);
-        _exit(0);
-    }
-    close(fds[0]);
-    *g = (struct lca_guard){.pid = pid, .fd = fds[1]};
+    strcpy(dir, made.dir);
     return 0;
 }
 

@@ -1,8 +1,9 @@
 /* guard.h: the process that cleans up after lca-run when lca-run cannot: killed with
- * SIGKILL, say. It lives in a session of its own, ignores what a terminal sends, and
- * reads from a pipe which process groups there are. The end of the pipe without a
- * farewell means that lca-run has died: the guard then stops all groups, and whatever
- * has left them, with SIGTERM and 2 s later SIGKILL, and removes the run's folder. */
+ * SIGKILL, say. It lives in a session of its own, ignores what a terminal sends, makes
+ * the run's folder, so that there is none without a guard, and reads from a pipe which
+ * process groups there are. The end of the pipe without a farewell means that lca-run has
+ * died: the guard then stops all groups, and whatever has left them, with SIGTERM and
+ * 2 s later SIGKILL, and removes the folder. */
 #ifndef LCA_RUN_GUARD_H
 #define LCA_RUN_GUARD_H
 
@@ -15,10 +16,13 @@ struct lca_guard {
     int fd;         /* close on exec: a child writes its group before that */
 };
 
-/* mark: lca_strays' mark of the run's processes. dir: its private folder. link: the
+/* What the environment of the run's processes has, before the folder's path: lca_strays'
+ * mark. */
+#define LCA_GUARD_MARK "LCA_DIR="
+
+/* dir: in, a path that ends in XXXXXX; out, the private folder, new and empty. link: the
  * symbolic link to dir, removed too. To be called before any other child is made. */
-int lca_guard_start(struct lca_guard *g, const char *mark, const char *dir, const char *link,
-                    struct lca_err *err) LCA_MUST_USE;
+int lca_guard_start(struct lca_guard *g, char *dir, const char *link, struct lca_err *err) LCA_MUST_USE;
 
 void lca_guard_add(const struct lca_guard *g, pid_t group);
 void lca_guard_drop(const struct lca_guard *g, pid_t group);    /* the group has no process left */

@@ -21,7 +21,8 @@ struct lca_show {
     size_t n, room;
     bool headed;            /* CSV: the header line has been put */
     bool table;             /* CSV without fields: the columns are known */
-    bool values;            /* ... and are the values of an agg */
+    bool values;            /* ... and are the values of an agg, .. */
+    size_t lead;            /* ... after so many keys */
     char kind[64];          /* ... of this kind */
     uint64_t count;         /* ... and size */
     char left_out[64];
@@ -207,8 +208,14 @@ static int name_values(struct lca_show *s, const struct lca_frame *f, struct lca
     if (n > LCA_SHOW_MOST && !s->opts.all_data)
         return lca_fail(err, LCA_USAGE, "%s has %" PRIu64 " values, too many for columns: choose "
                         "--fields, use --json, or say --data to have them all", s->kind, n);
+    s->lead = 1;
     if (add_field(s, "it", 2, err) < 0)
         return -1;
+    if (f->u.agg.set && *f->u.agg.set) {
+        s->lead = 2;
+        if (add_field(s, "set", 3, err) < 0)
+            return -1;
+    }
     for (uint64_t k = 0; k < n; k++) {
         struct lca_buf name = {0};
         struct lca_text t = {.to = &name};
@@ -294,14 +301,14 @@ static void put_header(struct lca_show *s, struct lca_text *t)
     lca_text_put(t, "\n", 1);
 }
 
-/* Value of a column or piece; those of an agg's table are its elements, after `it`. */
+/* Value of a column or piece; those of an agg's table are its elements, after `it` and `set`. */
 static struct lca_value value_of(const struct lca_show *s, const struct lca_frame *f, size_t k)
 {
-    if (!s->values || k == 0)
+    if (!s->values || k < s->lead)
         return lca_value_find(f, s->piece[k].name, s->opts.all_data ? UINT64_MAX : LCA_SHOW_MOST);
     if (!f->payload)
         return (struct lca_value){0};
-    return (struct lca_value){.is = LCA_VALUE_ONE, .one = lca_value_element(f, k - 1)};
+    return (struct lca_value){.is = LCA_VALUE_ONE, .one = lca_value_element(f, k - s->lead)};
 }
 
 /* What is no number, within the width; %s may cut it. */

@@ -27,8 +27,8 @@ struct lca_show *lca_show_new(const struct lca_show_opts *o, struct lca_err *err
  * the header line), quoted as RFC 4180 says but with plain line breaks; or the format.
  *
  * CSV without fields is one table, that of the first data frame: its kind's columns, or
- * for agg `it` and a column per value, named by dims and keys ("layer" labels joined by
- * ':'). Later frames of another kind or size are left out.
+ * for agg `it`, `set` where it names one, and a column per value, named by dims and keys
+ * ("layer" labels joined by ':'). Later frames of another kind or size are left out.
  * Returns 1; 0: not shown; -1: no memory, or an agg of too many values for columns. */
 int lca_show_frame(struct lca_show *s, const struct lca_frame *f, struct lca_buf *out,
                    struct lca_err *err) LCA_MUST_USE;

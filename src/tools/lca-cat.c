@@ -92,6 +92,10 @@ static int run(int argc, char **argv, struct lca_err *err)
     if (argc && args.in)
         return lca_fail(err, LCA_USAGE, "give inputs as operands or by --in, not both");
     c.link = lca_link_new(LCA_SIG_FILTER, err);
+    /* a piece must not be overwritten before its turn comes */
+    for (int k = 0; c.link && k < argc; k++)
+        if (lca_link_reads(c.link, argv[k], err) < 0)
+            goto out;
     if (!c.link || !(c.out = lca_out_from_args(c.link, &args, err)))
         goto out;
     eos.u.eos.status = "interrupted";

@@ -319,7 +319,8 @@ static int filter(struct grad *g, struct lca_err *err)
     int result = -1, got;
     struct lca_out *out = NULL;
     struct lca_link *link = lca_link_new(LCA_SIG_FILTER, err);
-    struct lca_in *in = link ? lca_in_from_args(link, &opt.link, err) : NULL;
+    bool apart = link && (!opt.data || lca_link_reads(link, opt.data, err) == 0);
+    struct lca_in *in = apart ? lca_in_from_args(link, &opt.link, err) : NULL;
     if (!in || !(out = lca_out_from_args(link, &opt.link, err)))
         goto out;
     eos.u.eos.status = "interrupted";

@@ -109,7 +109,7 @@ static int find_places(struct places *p, const char *out, struct lca_err *err)
 }
 
 /* Sockets do not live under --out, since their paths must fit in 107 bytes. */
-static int make_private(struct places *p, struct lca_err *err)
+static int make_private(struct places *p, struct lca_guard *guard, struct lca_err *err)
 {
     const char *base[] = {getenv("XDG_RUNTIME_DIR"), "/tmp"};
     for (int k = 0; k < 2; k++) {
@@ -117,14 +117,13 @@ static int make_private(struct places *p, struct lca_err *err)
             strlen(base[k]) + strlen("/lca-XXXXXX/") + SOCKET_NAME >= sizeof p->dir)
             continue;
         snprintf(p->dir, sizeof p->dir, "%s/lca-XXXXXX", base[k]);
-        if (mkdtemp(p->dir)) {
-            snprintf(p->mark, sizeof p->mark, "LCA_DIR=%s", p->dir);
+        if (lca_guard_start(guard, p->dir, p->link, err) == 0) {
+            snprintf(p->mark, sizeof p->mark, LCA_GUARD_MARK "%s", p->dir);
             return 0;
         }
     }
     p->dir[0] = 0;
-    return lca_fail_errno(err, LCA_INTERNAL, "cannot make a private folder "
-                          "in $XDG_RUNTIME_DIR or /tmp");
+    return lca_err_prefix(err, "no private folder in $XDG_RUNTIME_DIR or /tmp");
 }
 
 static int write_run_json(const struct places *p, const struct lca_stages *stages,
@@ -213,8 +212,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     lca_screen_init(&screen);
     if (lca_keys_put(summary, &set_keys, "--set", err) < 0 ||
         read_stages(&stages, argv[0], err) < 0 || find_places(&p, out_arg, err) < 0 ||
-        (w.signals = open_signals(err)) < 0 || make_private(&p, err) < 0 ||
-        lca_guard_start(&guard, p.mark, p.dir, p.link, err) < 0)
+        (w.signals = open_signals(err)) < 0 || make_private(&p, &guard, err) < 0)
         goto out;
     lca_strays_spare(&strays);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {

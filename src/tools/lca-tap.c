@@ -27,7 +27,7 @@ static const struct lca_opt opts[] = {
     {"json", 'j', LCA_OPT_FLAG, &opt.json, NULL, "One JSON object per frame and line: the header's "
      "keys, then data (for HEAD: network). The default.", 0, 0, true},
     {"csv", 'C', LCA_OPT_FLAG, &opt.csv, NULL, "A header line, then a row per frame: --fields, or "
-     "what suits the first data frame's kind; for agg it and a column per value.", 0, 0, true},
+     "what suits the first data frame's kind; for agg it, set and a column per value.", 0, 0, true},
     {"format", 'f', LCA_OPT_STR, &opt.format, "TEXT", "Text for each frame, with %{field}, "
      "%{field:.3f} (d x e f g s as for printf), %%, \\n, \\t and \\\\.", 0, 0, true},
     {"raw", 'r', LCA_OPT_FLAG, &opt.raw, NULL, "The frames themselves, as in a recording. Those "
@@ -98,7 +98,7 @@ static int open_all(struct tap *t, const char *text, struct lca_err *err)
         return -1;
     struct lca_tap_opts o = {.from = &from, .payloads = opt.data || opt.raw, .must_end = opt.end};
     t->from = lca_tap_open(t->link, &o, err);
-    return t->from ? 0 : -1;
+    return t->from ? lca_link_uses(t->link, STDOUT_FILENO, true, "stdout", err) : -1;
 }
 
 static bool is_among(const char *list, const char *name, size_t len)

@@ -408,6 +408,9 @@ static int step(struct train *t, struct lca_err *err)
     if (!isfinite(t->at.mbloss))
         return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": the mini-batch loss is %g: training diverged; "
                         "lower --lr", it, t->at.mbloss);
+    if (!lca_train_finite(t->theta, t->net.P))
+        return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": it led to parameters that are no numbers: training "
+                        "diverged; lower --lr", it);
     return t->gradients ? send_gradient(t, err) : 0;
 }
 
@@ -483,6 +486,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     struct lca_link *link = NULL;
     int result = -1;
     if (open_all(&t, err) < 0 || begin(&t, err) < 0 || !(link = lca_link_new(LCA_SIG_SOURCE, err)) ||
+        lca_link_reads(link, opt.data, err) < 0 || lca_link_reads(link, opt.net, err) < 0 ||
         open_outputs(&t, link, err) < 0 || train(&t, link, &status, err) < 0 || finish(&t, status, err) < 0)
         goto out;
     result = 0;

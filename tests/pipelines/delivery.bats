@@ -1,6 +1,7 @@
 # Nothing is lost: every frame arrives once and in order, or the run ends non-zero with
 # a message that names the stage and the step.
 load ../helper
+BATS_TEST_TIMEOUT=120
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
@@ -29,6 +30,19 @@ produce() {
 consume() {
     lca-cat --in ipc:theta --name "$1" --out "$1.lca" "${@:2}" 2>"$1.err" 3>&- &
     consumer=$!
+}
+
+# hold [OPTION]...: one more consumer, which takes 20 of 100 MB and then waits for let_go. So the
+# stream stays in its middle, however busy the machine is. To be expected by name.
+hold() {
+    lca-cat --in ipc:theta --name hold "$@" 2>hold.err 3>&- |
+        { head -c 20000000; until [ -e go ]; do sleep 0.02; done; cat; } >hold.lca 3>&- &
+    holder=$!
+}
+let_go() {
+    touch go
+    wait $holder
+    cmp thetas.lca hold.lca
 }
 
 # grown FILE BYTES: waits until it has them
@@ -79,29 +93,34 @@ says() {
 }
 
 @test "a late consumer that nobody expected is told what is gone" {
-    produce
+    produce --expect a,hold
+    hold
     consume a
     first=$consumer
-    grown a.lca 60000000
+    grown a.lca 20000000
+    grown hold.lca 20000000
     run lca-cat --in ipc:theta --name b --out b.lca
     assert_failure 2
     assert_output --partial "lca-cat"
     assert_output --partial "is gone"
+    let_go
     wait $producer
     wait $first
     cmp thetas.lca a.lca
 }
 
 @test "--from now begins with a frame under way and goes on to the end" {
-    produce --expect a
+    produce --expect a,hold
+    hold
     consume a
     first=$consumer
     grown a.lca 5000000
-    kill -STOP $first           # the window holds the stream in its middle
     consume late --from now
     grown late.lca 200
-    kill -CONT $first
+    let_go
     wait $producer
+    wait $first
+    cmp thetas.lca a.lca
     wait $consumer
     run lca-tap --kind theta --format '%{it}\n' late.lca
     assert_success
@@ -111,35 +130,42 @@ says() {
 }
 
 @test "a consumer killed: the run ends with 3 and names it and the frame" {
-    produce --lost 1
+    produce --lost 1 --expect a,hold
+    hold
     consume a
     grown a.lca 5000000
     kill -9 $consumer
     ended $producer 3
+    touch go
+    wait $holder
     run cat producer.err
-    assert_output --regexp "a lost, last acknowledged seq [0-9]+ of [0-9]+"
+    assert_output --regexp "a lost, last acknowledged seq [0-9]+ of [0-9]+ \(step [0-9]+\)"
 }
 
 @test "a consumer killed, --lost drop: the others get everything" {
-    produce --lost drop --expect a,b
+    produce --lost drop --expect a,b,hold
+    hold
     consume a
     victim=$consumer
     consume b
     grown a.lca 5000000
     kill -9 $victim
+    let_go
     wait $producer
     wait $consumer
     cmp thetas.lca b.lca
 }
 
 @test "a consumer killed and started again under its name: each frame once" {
-    produce
+    produce --expect a,hold
+    hold
     consume a
     grown a.lca 5000000
     kill -9 $consumer
     says producer.err "keeping its frames"
     mv a.lca first.lca
     consume a
+    let_go
     wait $producer
     wait $consumer
     run --separate-stderr lca-cat first.lca a.lca --out whole.lca
@@ -148,15 +174,17 @@ says() {
 }
 
 @test "a consumer is replaced with --take: the old one ends in order, each frame once" {
-    produce
+    produce --expect a,hold
+    hold
     consume a
     old=$consumer
     grown a.lca 5000000
     mv a.lca old.lca
     consume a --take
+    wait $old
+    let_go
     wait $producer
     wait $consumer
-    wait $old
     lca-cat old.lca a.lca --out whole.lca 2>join.err
     cmp thetas.lca whole.lca
 }
@@ -175,23 +203,27 @@ says() {
 }
 
 @test "a producer killed: its consumer ends with 3 and says where" {
-    produce
+    produce --expect a,hold
+    hold --lost 1
     consume a --lost 1
     grown a.lca 5000000
     kill -9 $producer
     ended $consumer 3
+    touch go
+    wait $holder
     run cat a.err
-    assert_output --regexp "without EOS"
-    assert_output --regexp "seq [0-9]+"
+    assert_output --regexp "ipc:theta: the producer has gone .* after seq [0-9]+ without EOS \(step [0-9]+\)"
 }
 
 @test "two consumers of one name: the second is refused and the first goes on" {
-    produce
+    produce --expect a,hold
+    hold
     consume a
     grown a.lca 1000000
     run lca-cat --in ipc:theta --name a --out second.lca
     assert_failure 2
     assert_output --partial "attached already"
+    let_go
     wait $producer
     wait $consumer
     cmp thetas.lca a.lca

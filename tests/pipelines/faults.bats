@@ -15,6 +15,12 @@ produce() { bg producer lca-cat --in "$BATS_FILE_TMPDIR/thetas.lca" --out ipc:th
 consume() { bg "$1" lca-cat --in ipc:theta --name "$1" --out "$1.lca" "${@:2}"; }
 same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
 
+# lost NAME: it has lost its producer; if it died instead, the test fails at once.
+lost() {
+    kill -0 "${pid[$1]}" || { cat "$1.err"; exit 1; }
+    says "$1" 'connection lost'
+}
+
 @test "a slow consumer holds the producer: within a window, in little memory" {
     produce --expect a,b
     consume a
@@ -81,7 +87,7 @@ same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
     consume a
     until_true has a.lca 3000000
     kill -9 "${pid[a]}"
-    ends producer 3 'error: a lost, last acknowledged seq [0-9]+ of [0-9]+'
+    ends producer 3 'error: a lost, last acknowledged seq ([0-9]+) of [0-9]+ \(step \1\)'
 }
 
 @test "a producer killed: exit 3 after --lost, and the frame" {
@@ -89,7 +95,7 @@ same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
     consume a --lost 1
     until_true has a.lca 3000000
     kill -9 "${pid[producer]}"
-    ends a 3 'did not come back in 1 s; the stream ends after seq [0-9]+ without EOS'
+    ends a 3 'did not come back in 1 s; the stream ends after seq ([0-9]+) without EOS \(step \1\)'
 }
 
 @test "a pool killed: its workers end with 3 after --lost" {
@@ -168,11 +174,58 @@ same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
     kill -STOP "${pid[a]}"
     kill -9 "${pid[train]}"
     kill -CONT "${pid[a]}"
-    until_true says a 'connection lost'
+    until_true lost a
     train
     ends train 0
     ends a 0
     same a.lca
+}
+
+@test "training killed and started again while its steps are integrated: the same frames" {
+    train() {
+        bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta
+    }
+    integrate() {
+        bg grad lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool
+        bg run lca-integrate --pool ipc:pool --sets train --rule first-order "$@"
+    }
+    integrate --in "$BATS_FILE_TMPDIR/thetas.lca" --out undisturbed.lca
+    ends run 0
+    ends grad 0
+    train
+    integrate --in ipc:theta --out lca.lca
+    until_true has lca.lca 3000000
+    kill -9 "${pid[train]}"
+    until_true lost run
+    train
+    ends train 0
+    ends run 0
+    ends grad 0
+    cmp undisturbed.lca lca.lca
+}
+
+@test "a producer killed while it sends, again and again: its consumers go on, each frame once" {
+    kills=0
+    for ((n = 0; n < 3; n++)); do
+        produce --expect a,b,c
+        for name in a b c; do consume $name; done
+        for bytes in 1000000 25000000; do
+            until_true has a.lca $bytes
+            kill -9 "${pid[producer]}" || true
+            status=0
+            wait "${pid[producer]}" || status=$?    # then the socket is free
+            [ $status -eq 137 ] || break            # on a busy machine all may be over already
+            kills=$((kills + 1))
+            produce --expect a,b,c
+        done
+        [ $status -eq 0 ] || ends producer 0
+        for name in a b c; do
+            ends $name 0
+            same $name.lca
+            rm $name.lca
+        done
+    done
+    [ $kills -gt 0 ]
 }
 
 @test "told to stop while nobody reads: ends at once, 130" {

@@ -235,3 +235,60 @@ END
     assert_failure 5
     assert_output --partial "empty"
 }
+
+@test "a failure before the first frame leaves an older file as it is" {
+    cp $t old.lca
+    lca-cat $t --out old.lca.zst
+    cp old.lca.zst old
+    head -c 40 $t >cut.lca
+    for from in missing.lca cut.lca /dev/null; do
+        run lca-cat "$from" --out old.lca --out old.lca.zst
+        assert_failure
+        cmp $t old.lca
+        cmp old old.lca.zst
+    done
+    # the first frame replaces all of it, also where it was longer
+    lca-cat $t >long.lca
+    cat $t >>long.lca
+    lca-cat $t --out long.lca
+    cmp $t long.lca
+}
+
+@test "what is read is never written over: exit 2, and nothing is lost" {
+    cp $t a.lca
+    cp $t b.lca
+    ln a.lca hard.lca
+    ln -s a.lca soft.lca
+    for out in a.lca ./a.lca hard.lca soft.lca file:a.lca; do
+        run --separate-stderr lca-cat --in a.lca --out "$out"
+        assert_failure 2
+        [[ $stderr == *"is read and would be written over: write to another file and rename that afterwards" ]]
+        cmp $t a.lca
+    done
+    run lca-cat a.lca b.lca --out b.lca         # a piece whose turn had not come
+    assert_failure 2
+    run bash -c 'lca-cat --in a.lca >>a.lca'
+    assert_failure 2
+    run bash -c 'lca-cat <a.lca >>hard.lca'
+    assert_failure 2
+    run bash -c 'lca-tap --raw a.lca >>a.lca'
+    assert_failure 2
+    cmp $t a.lca
+    cmp $t b.lca
+    run --separate-stderr lca-cat a.lca --out new.lca --out ./new.lca
+    assert_failure 2
+    [[ $stderr == *"./new.lca is written twice: give each output a file of its own" ]]
+    # other tools, and the data they read
+    run lca-grad --data "$FILES/s.data" --in a.lca --out a.lca
+    assert_failure 2
+    cp "$FILES/s.data" "$FILES/relu.json" .
+    run lca-train --net relu.json --data s.data --iterations 1 --batch 50 --out s.data
+    assert_failure 2
+    run lca-train --net relu.json --data s.data --iterations 1 --batch 50 --out relu.json
+    assert_failure 2
+    run lca-grad --data s.data --in a.lca --out s.data
+    assert_failure 2
+    cmp $t a.lca
+    cmp "$FILES/s.data" s.data
+    cmp "$FILES/relu.json" relu.json
+}

@@ -141,6 +141,11 @@ assert d[0] == [0.1] * 4096 and d[1] == [k / 3 for k in range(4097)]'
     assert_output 'it,a,b
 1,1.0,2.0'
     assert_equal "$stderr" ""
+    make_file sets.lca 'head(), agg(0, [1, 2], it=0, set="train"), agg(1, [3, 4], it=0, set="val"), eos(2)'
+    run lca-tap --csv sets.lca
+    assert_output 'it,set,a,b
+0,train,1.0,2.0
+0,val,3.0,4.0'
     make_file q.lca 'head(), eos(0, why="say \"a, b\"")'
     run lca-tap --csv --fields next,why,it q.lca
     assert_output 'next,why,it

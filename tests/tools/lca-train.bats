@@ -222,6 +222,23 @@ assert p[-1][0]['final']['iterations'] == len(p) - 3
 PY
 }
 
+@test "the last step is checked too: it does not end in parameters that are no numbers" {
+    # so deep that the gradient times the rate overflows while the loss before it does not
+    py <<'PY'
+layers = [dict(type='dense', name='d%d' % k, units=6) for k in range(8)] + [dict(type='dense', name='out', units=10)]
+json.dump(dict(name='deep', input=[28, 28, 1], classes=10, layers=layers), open('deep.json', 'w'))
+PY
+    run --separate-stderr lca-train --net deep.json --data "$FILES/s.data" --batch 50 --momentum 0 --iterations 2 \
+        --lr 5600 --lr-steps 1=999999 --out t.lca
+    assert_failure 1
+    [[ $stderr == "lca-train: error: step 1: it led to parameters that are no numbers: "*"diverged; lower --lr" ]]
+    py <<'PY'
+p = read('t.lca')
+assert p[-1][0]['status'] == 'failed' and p[-1][0]['next'] == 2
+assert all(np.isfinite(array(f)).all() for f in of_kind(p, 'theta'))
+PY
+}
+
 @test "a rate that is too large ends with the step and what to do" {
     run --separate-stderr train t.lca --net "$FILES/smooth.json" --lr 1e6 --iterations 100
     assert_failure 1

@@ -1,4 +1,5 @@
 /* Optimisers against values worked out by hand, and interventions. */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "nn/optim.h"
+#include "nn/train.h"
 
 /* Two layers: a (2 parameters), b (3). */
 static struct lca_table table;
@@ -170,6 +172,24 @@ static void wrong_interventions_say_what(void **state)
     lca_optim_clear(&o);
 }
 
+static void finite_is_said_of_every_element(void **state)
+{
+    (void)state;
+    float v[67];
+    for (size_t i = 0; i < 67; i++)
+        v[i] = i % 2 ? FLT_MAX : -1e-45f;
+    assert_true(lca_train_finite(v, 67));
+    assert_true(lca_train_finite(v, 0));
+    const float bad[] = {INFINITY, -INFINITY, NAN, -NAN};
+    for (size_t i = 0; i < 67; i++) {
+        float was = v[i];
+        v[i] = bad[i % 4];
+        assert_false(lca_train_finite(v, 67));
+        assert_true(lca_train_finite(v, i));
+        v[i] = was;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +199,7 @@ int main(void)
         cmocka_unit_test(layers_have_rates_of_their_own),
         cmocka_unit_test(delayed_layers_lag),
         cmocka_unit_test(wrong_interventions_say_what),
+        cmocka_unit_test(finite_is_said_of_every_element),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

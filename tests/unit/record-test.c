@@ -160,7 +160,7 @@ static void the_layout_is_as_written_down(void **state)
 
     struct lca_reader *r = must_open(path);
     struct lca_frame back = {0};
-    assert_int_equal(lca_reader_fd(r), -1);
+    assert_int_equal(lca_reader_poll(r), -1);
     assert_string_equal(lca_reader_name(r), path);
     assert_int_equal(lca_reader_offset(r), 0);
     assert_int_equal(lca_reader_next(r, &back, &err), 1);
@@ -282,14 +282,14 @@ static void fd_says_whether_bytes_wait(void **state)
         snprintf(name, sizeof name, "/dev/fd/%d", fd[0]);
         struct lca_reader *r = must_open(name);
         struct lca_frame f = {0};
-        assert_true(lca_reader_fd(r) >= 0);
+        assert_true(lca_reader_poll(r) >= 0);
         assert_int_equal(lca_reader_next(r, &f, &err), 1);
-        assert_int_equal(lca_reader_fd(r), -1);
+        assert_int_equal(lca_reader_poll(r), -1);
         assert_int_equal(lca_reader_next(r, &f, &err), 1);
-        assert_true(lca_reader_fd(r) >= 0);
+        assert_true(lca_reader_poll(r) >= 0);
         close(fd[1]);
         assert_int_equal(lca_reader_next(r, &f, &err), 0);
-        assert_int_equal(lca_reader_fd(r), -1);
+        assert_int_equal(lca_reader_poll(r), -1);
         lca_reader_close(r);
         lca_frame_clear(&f);
         lca_buf_clear(&b);
@@ -339,7 +339,7 @@ static void fd_is_right_when_zstd_fills_a_buffer(void **state)
     struct lca_frame f = {0};
     assert_int_equal(lca_reader_next(r, &f, &err), 1);
     assert_int_equal(lca_reader_offset(r), BUFFER);
-    assert_true(lca_reader_fd(r) >= 0);
+    assert_true(lca_reader_poll(r) >= 0);
     lca_reader_close(r);
     lca_frame_clear(&f);
     lca_buf_clear(&b);

@@ -254,6 +254,14 @@ static void csv_of_aggregates(void **state)
     expect(s, &got, 1, "7,1.0,2.0,3.0,4.0,5.0,6.0\n");
     assert_string_equal(lca_show_left_out(s), "classes_total");
     lca_show_free(s);
+
+    /* a step has a frame of each set */
+    f.u.agg.set = "val";
+    struct lca_frame val = sent(f);
+    s = show_new((struct lca_show_opts){.as = LCA_SHOW_CSV});
+    expect(s, &val, 1, "it,set,fc1:class_0,fc1:class_1,\"fc,2:class_0\",\"fc,2:class_1\"\n7,val,1.0,2.0,3.0,4.0\n");
+    lca_show_free(s);
+    lca_frame_clear(&val);
     lca_frame_clear(&got);
     lca_frame_clear(&total);
     lca_frame_clear(&smaller);

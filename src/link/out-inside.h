@@ -1,0 +1,84 @@
+/* out-inside.h: what an output is made of; for out.c and out-send.c only.
+ *
+ * out.c deals with the consumers: who there is, what each has acknowledged and may be
+ * sent. out-send.c is the program's side: opening, frames, the end. */
+#ifndef LCA_LINK_OUT_INSIDE_H
+#define LCA_LINK_OUT_INSIDE_H
+
+#include "link/kept.h"
+#include "link/member.h"
+#include "link/publish.h"
+#include "link/record.h"
+
+enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32 };
+
+enum peer_state {
+    PEER_LIVE,
+    PEER_LOST,          /* connection gone; its frames are kept for its return */
+};
+
+struct peer {
+    enum peer_state state;
+    struct lca_peer_id id;
+    struct target *target;
+    char name[64];
+    uint64_t next, done, lim;
+    bool head_sent, eos_sent, eos_done;
+    double lost_at;
+};
+
+struct target {
+    struct lca_endpoint endpoint;
+    struct lca_writer *writer;      /* files and pipes */
+    struct lca_sock sock;           /* sockets; taps alone have none */
+    struct lca_publish tap;
+    bool tap_only;
+    int probes;                     /* of lca_probe_after still to come */
+    double probe_from;
+};
+
+struct lca_out {
+    struct lca_member member;
+    struct lca_link *link;
+    struct target target[MAX_TARGETS];
+    int n_target;
+    struct peer peer[MAX_PEERS];
+    int n_peer;
+    char expect[MAX_EXPECT][64];
+    bool joined[MAX_EXPECT];        /* seen once */
+    int n_expect;
+    double lost;
+    bool drop;
+
+    struct lca_frame head;
+    struct lca_packet head_packet, eos_packet;
+    struct lca_buf aligned;
+    bool has_head, ended, aborted, gate_open;
+    uint64_t window, parts;
+
+    struct lca_kept kept;           /* frames not acknowledged by all */
+    uint64_t next, first;           /* seq of the next frame; of the stream's first */
+    struct lca_patience patience;
+};
+
+bool lca_out_has_sockets(const struct lca_out *o);
+
+/* The first frame that not all consumers have acknowledged; *who (unless who is NULL):
+ * the slowest of them, NULL where all have, or where one has not come yet. */
+uint64_t lca_out_slowest(const struct lca_out *o, const struct peer **who);
+
+/* Lets go of the frames that all have acknowledged. */
+void lca_out_release(struct lca_out *o);
+
+/* Sends p what it may have. */
+void lca_out_pump(struct lca_out *o, struct peer *p);
+
+/* Takes p off the list; the last one takes its place. */
+void lca_out_forget(struct lca_out *o, struct peer *p);
+
+/* The functions of the member. */
+int lca_out_items(struct lca_member *m, zmq_pollitem_t *items, int room);
+int lca_out_serve(struct lca_member *m, struct lca_err *err);
+int lca_out_due(struct lca_member *m);
+
+#endif
