@@ -75,7 +75,8 @@ struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *opts
     o->link = l;
     o->drop = opts->drop;
     o->lost = opts->lost > 0 ? opts->lost : LCA_LOST_DEFAULT;
-    o->member = (struct lca_member){.items = lca_out_items, .serve = lca_out_serve, .due = lca_out_due, .close = out_close};
+    o->member = (struct lca_member){.items = lca_out_items, .serve = lca_out_serve, .due = lca_out_due,
+                                    .close = out_close};
     int n_out = opts->out ? opts->out->n : 0, n_tap = opts->tap ? opts->tap->n : 0;
     for (int k = 0; k < n_out; k++)
         if (add_target(o, opts->out->item[k], false, err) < 0)
