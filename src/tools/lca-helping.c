@@ -15,8 +15,8 @@
 #include "base/tool.h"
 #include "filter/filter.h"
 
-static struct lca_link_args args;
-static const struct lca_opt opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), {0}};
+static struct lca_filter_args args;
+static const struct lca_opt opts[] = {LCA_FILTER_OPTS(args), {0}};
 
 enum { P_, Q_, Z_, W_, MEASURES, BINS = 50 };
 
@@ -125,9 +125,12 @@ static int end(void *arg, struct lca_emit *e, struct lca_err *err)
         return 0;
     for (unsigned k = 0; k < x->n_group * MEASURES; k++)
         x->now[k] = x->steps[k] ? x->sum[k] / (double)x->steps[k] : NAN;
-    for (uint64_t i = 0; i < x->in->P; i++) {
-        uint64_t bin = (uint64_t)x->helped[i] * BINS / x->n_step;
-        x->bins[bin < BINS ? bin : BINS - 1]++;
+    for (unsigned r = 0; r < x->in->n_range; r++) {
+        const uint32_t *helped = x->helped + x->in->range[r].off;
+        for (uint64_t i = 0; i < x->in->range[r].len; i++) {
+            uint64_t bin = (uint64_t)helped[i] * BINS / x->n_step;
+            x->bins[bin < BINS ? bin : BINS - 1]++;
+        }
     }
     struct lca_agg a = {.kind = "helping_histogram", .it = x->it, .set = "train", .unit = "parameters", .dt = "<u8",
                         .data = x->bins, .dims = {"share"}, .shape = {BINS}, .n_dims = 1,

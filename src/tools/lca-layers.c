@@ -12,8 +12,8 @@
 #include "base/tool.h"
 #include "filter/filter.h"
 
-static struct lca_link_args args;
-static const struct lca_opt opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), {0}};
+static struct lca_filter_args args;
+static const struct lca_opt opts[] = {LCA_FILTER_OPTS(args), {0}};
 
 enum { MAX_SETS = 3 };
 
