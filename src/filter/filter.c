@@ -217,6 +217,8 @@ static int describe(const struct loop *x, const struct lca_frame *f, struct lca_
     }
     if (step->cls < -1 || step->cls >= (int)x->n_all_classes)
         return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": class %d of %u", f->seq, step->cls, x->n_all_classes);
+    if (step->cls >= 0 && !x->s.head->bycls)
+        return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": a frame by class, and HEAD says that there are none", f->seq);
     while (step->s < x->s.n_set && strcmp(x->s.set[step->s].name, step->set) != 0)
         step->s++;
     if (step->s == x->s.n_set)
@@ -324,6 +326,7 @@ static int begin(struct loop *x, struct lca_frame *in, struct lca_err *err)
     if (lca_buf_append(&x->head_bytes, in->payload, in->nb, err) < 0 ||
         lca_frame_attach(&x->head, x->head_bytes.data, x->head_bytes.len, err) < 0)
         return -1;
+    s->frame = &x->head;
     s->head = &x->head.u.head;
     s->P = s->head->P;
     s->it0 = s->head->it0;

@@ -28,7 +28,8 @@ struct lca_range {
 
 /* HEAD of the stream that comes in, and what of it is selected. */
 struct lca_stream {
-    const struct lca_frame_head *head;      /* borrowed for the run; all layers and classes */
+    const struct lca_frame *frame;          /* HEAD's, with the network's description as payload */
+    const struct lca_frame_head *head;      /* its keys: all layers and classes */
     struct lca_table table;                 /* the selected tensors and layers; off is a place in v [P],
                                                so that there may be gaps */
     uint64_t P, it0;                        /* P: length of vectors */

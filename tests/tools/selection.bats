@@ -73,7 +73,7 @@ a, b = of_kind(read('all-h.lca'), 'agg', kind='helping_total')[0], of_kind(read(
 assert b[0]['keys']['group'] == ['all', 'two'] and np.array_equal(array(b)[1], array(a)[2], equal_nan=True)
 assert np.array_equal(array(b)[0], array(b)[1], equal_nan=True)
 h, = of_kind(read('two-h.lca'), 'agg', kind='helping_histogram')
-assert array(h).sum() == 70
+assert array(h).sum() == 2 * 70
 PY
     run --separate-stderr lca-layers --layers 'one,three*' --in "$FILES/plain.lca" --out p.lca
     assert_failure 2
@@ -96,6 +96,15 @@ PY
     run --separate-stderr lca-layers --classes 10 --in "$FILES/class.lca" --out p.lca
     assert_failure 2
     [[ $stderr == *"--classes: there is no class '10'; there are 0 1 2 3 4 5 6 7 8 9" ]]
+    py <<'PY'
+import os
+a = read(os.environ['FILES'] + '/class.lca')
+a[0][0]['bycls'] = False
+write('secret.lca', a)
+PY
+    run --separate-stderr lca-layers --in secret.lca --out p.lca
+    assert_failure 5
+    [[ $stderr == *"a frame by class, and HEAD says that there are none" ]]
     run --separate-stderr lca-layers --classes 1 --in "$FILES/plain.lca" --out p.lca
     assert_failure 2
     [[ $stderr == *"no frames by class: it needs lca-integrate --by-class" ]]
