@@ -340,7 +340,7 @@ static int begin(struct loop *x, struct lca_frame *in, struct lca_err *err)
     head.st = filter->stream;
     head.u.head.first = 0;
     head.u.head.parts = 0;
-    head.u.head.nbmax = filter->payload ? filter->payload : 1u << 20;
+    head.u.head.nbmax = filter->payload > 1u << 20 ? filter->payload : 1u << 20;
     if (head.u.head.nbmax < head.nb)
         head.u.head.nbmax = head.nb;
     if (!filter->args)
@@ -385,6 +385,7 @@ static int run(struct loop *x, struct lca_in *in, struct lca_err *err)
 {
     struct lca_frame *f;
     int got = lca_in_next(in, &f, err);
+    x->filter->stopped = got == 0;
     if (got <= 0)
         return got;         /* 0: told to stop before anything came */
     if (begin(x, f, err) < 0)
@@ -394,6 +395,7 @@ static int run(struct loop *x, struct lca_in *in, struct lca_err *err)
         if (got < 0)
             return -1;
         if (got == 0) {
+            x->filter->stopped = true;
             lca_in_leave(in);
             return finish(x, "interrupted", "told to stop", err);
         }

@@ -84,11 +84,12 @@ struct lca_filter {
     const char *prog;                       /* "lca-layers" */
     const char *stream;                     /* "layers"; NULL: writes no frames */
     json_t *args;                           /* options that change results, taken over; or NULL */
-    uint64_t payload;                       /* bytes of the largest agg payload; 0: 1 MiB */
+    uint64_t payload;                       /* bytes of the largest agg payload, at least 1 MiB */
     unsigned takes;                         /* kinds that step is to see; 0: lca */
     unsigned needs;                         /* of them those without which there is no result: a step that
                                                lacks one ends the run (LCA_USAGE, naming --emit) */
     bool any_value;                         /* NaN and infinity reach step */
+    bool stopped;                           /* set by the run: it was told to stop before EOS */
     void *self;
     int (*start)(void *self, const struct lca_stream *s, struct lca_err *err);
     int (*step)(void *self, const struct lca_step *step, struct lca_emit *e, struct lca_err *err);

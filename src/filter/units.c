@@ -22,9 +22,10 @@ int lca_units_init(struct lca_units *u, const struct lca_table *t, struct lca_er
                 x->n_out = a->shape[a->n_shape - 1];
             /* a batch norm after a flattened convolution has [h w][channels] */
             if (a->len % x->n_out != 0) {
+                lca_fail(err, LCA_USAGE, "%s has %llu parameters, which do not go with the %u outputs of %s", a->name,
+                         (unsigned long long)a->len, x->n_out, g->name);
                 lca_units_clear(u);
-                return lca_fail(err, LCA_USAGE, "%s has %llu parameters, which do not go with the %u outputs of %s",
-                                a->name, (unsigned long long)a->len, x->n_out, g->name);
+                return -1;
             }
         }
         x->in = u->n_in;
