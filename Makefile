@@ -3,7 +3,7 @@
 # make test        every test; the last line counts them
 # make test-long   the accuracy bars on real MNIST, a quarter of an hour
 # make san         every test under AddressSanitizer and UBSan
-# make bench       speed beside PyTorch
+# make bench       speed: gradients beside PyTorch, filters beside memory
 # make man         docs/man/*.1 from the programs' own option tables
 # make clean
 MAKEFLAGS += --no-builtin-rules
@@ -55,6 +55,7 @@ san:
 bench: all
 	@.ci/install bench
 	@tests/bench/mnist-fc.sh
+	@tests/bench/filters.sh
 man: all
 	@for t in $(notdir $(tools)); do bin/$$t --man > docs/man/$$t.1; done
 clean:

@@ -3,6 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PATH=$(cd "$here/.." && pwd)/bin:$PATH
+. "$here/filters.sh"
 
 usage() {
     cat <<EOF
@@ -26,6 +27,8 @@ $about
   --min-pieces N     pieces of a step to begin with (default: by the rule)
   --max-pieces N     and to end with (default 32)
   --by-class         also allocate the loss of each class
+  --filter WHAT      also units, params and so on (lca-units, lca-params ...): names parted by
+                     commas, one name with options of its own, or all; may be given again
   --record           keep theta.lca and lca.lca
   --plan             say what it would take, and stop
 EOF
@@ -42,6 +45,10 @@ parse() {
         -h|--help) usage; exit 0 ;;
         --by-class) by_class=1 ;;
         --record) record=1 ;;
+        --filter)
+            [ $# -ge 2 ] || die "$1 needs a value: see --help"
+            filters+=("$2")
+            shift ;;
         --plan) plan=1 ;;
         --data|--out|--iterations|--examples|--workers|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
 --rule|--tolerance|--min-pieces|--max-pieces)
@@ -83,17 +90,20 @@ arguments() {
     integrator="--rule $rule${chunk:+ --chunk $chunk}${tolerance:+ --tolerance $tolerance}"
     integrator+="${min_pieces:+ --min-pieces $min_pieces}${max_pieces:+ --max-pieces $max_pieces}"
     integrator+="${by_class:+ --by-class}${sets:+ --sets $sets}"
+    choose_filters
+    integrator+=$(filter_emit)
 }
 
 stages() {
     cat <<EOF
 train:     lca-train $trainer --out ipc:theta --expect integrate${record:+,record-theta}
 grad*$workers: lca-grad --data '$file' --device $device --pool ipc:pool
-integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check${record:+,record-lca}
+integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check$(filter_names)${record:+,record-lca}
 layers:    lca-layers  --in ipc:lca --out - --tap ipc:layers  | lca-tap --json > "\$LCA_OUT/layers.jsonl"
 helping:   lca-helping --in ipc:lca --out - --tap ipc:helping | lca-tap --json > "\$LCA_OUT/helping.jsonl"
 check:     lca-check   --in ipc:lca > "\$LCA_OUT/check.txt"
 EOF
+    filter_stages
     if [ -n "$record" ]; then
         cat <<EOF
 record-theta: lca-cat --in ipc:theta --out "\$LCA_OUT/theta.lca"
