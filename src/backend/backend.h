@@ -10,8 +10,13 @@
  * per gradient wanted (a device may keep its sums in a layout of its own). A type
  * of layer whose row is NULL cannot be computed by that device.
  *
+ * A layer with statistics (batch norm) depends on all examples of a pass, in both
+ * directions. Forward: observe sees every slice of x, settle ends that, and only then
+ * is forward called. Backward: backward sees every slice of dy and changes no dx,
+ * settle_back ends that, and then spread gives dx slice by slice.
+ *
  * flatten is no operation: it changes no byte. Dropout is only called in training.
- * backward reads y only where relu is set.
+ * forward may be called again on a slice, before backward: it gives the same bytes.
  *
  * Letters: n examples, x input, y output, d* gradients of the summed loss. */
 #ifndef LCA_BACKEND_BACKEND_H
@@ -73,11 +78,13 @@ struct lca_call {
     const float *x, *x2;                /* x2: second input of add */
     float *y;
     bool relu;                          /* y = max(0, layer): the ReLU that follows is part of it */
+    uint32_t total;                     /* examples in the pass: settle, settle_back, spread */
     float *dy, *dx, *dx2;               /* dx NULL: not wanted */
     bool dx_adds, dx2_adds;             /* added to, since another layer has written it */
     const float *kernel, *bias, *gamma, *beta;
     float *dkernel, *dbias, *dgamma, *dbeta;    /* end fills them */
     void *state;                        /* of lca_layer_ops.state bytes, zeroed at first */
+    void *scratch;                      /* of lca_layer_ops.scratch bytes, shared with other layers */
     struct lca_rng rng;                 /* dropout: seed and training step */
     uint64_t index;                     /* dropout: (layer << 36) + first example x out size */
 };
@@ -87,10 +94,19 @@ struct lca_device;                      /* opaque */
 struct lca_layer_ops {
     bool bytes;                         /* takes rows instead of x */
     bool fuses_relu;
-    size_t (*state)(const struct lca_geometry *g, uint32_t n_max);      /* bytes; NULL: none */
+    bool reads_x, reads_y;              /* backward does; y also where relu is set */
+    bool heavy;                         /* its output is kept rather than computed again */
+    /* Bytes wanted; NULL: none. */
+    size_t (*state)(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
+    size_t (*scratch)(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
     void (*begin)(struct lca_device *d, const struct lca_call *c);      /* NULL: nothing to do */
     void (*forward)(struct lca_device *d, const struct lca_call *c);
     void (*backward)(struct lca_device *d, const struct lca_call *c);
+    /* Layers with statistics only, else NULL. */
+    void (*observe)(struct lca_device *d, const struct lca_call *c);
+    void (*settle)(struct lca_device *d, const struct lca_call *c);
+    void (*settle_back)(struct lca_device *d, const struct lca_call *c);
+    void (*spread)(struct lca_device *d, const struct lca_call *c);
     /* Writes the sums of all backward calls since begin or the last end to d*, and
      * begins new sums. NULL: the layer has no parameters. */
     void (*end)(struct lca_device *d, const struct lca_call *c);
@@ -113,18 +129,22 @@ struct lca_backend {
     int (*put)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     int (*get)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     bool host_memory;                   /* device memory is ordinary memory: nothing is copied */
-    size_t slice_bytes;                 /* what one slice's activations should take; 0: no limit */
+    /* Examples that should go through layers at a time whose activations and gradients
+     * take `bytes` per example; NULL: all. */
+    uint32_t (*slice)(size_t bytes);
     const struct lca_layer_ops *layer[LCA_LAYER_TYPES];
     /* Bytes of rows, scaled by 1/255, as floats [n][lca_ld(pixels)]. */
     void (*input)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, float *x);
     /* Softmax cross-entropy of logits z [n][lca_ld(classes)]: adds to sum[label], and
-     * writes dz = softmax - onehot over z where gradient is wanted. */
+     * writes dz = softmax - onehot over z where gradient is wanted. only >= 0: examples
+     * of other labels count for nothing and get dz 0. */
     void (*loss)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, uint32_t classes,
-                 float *z, bool gradient, struct lca_loss *sum);
+                 int only, float *z, bool gradient, struct lca_loss *sum);
 };
 
-/* "cpu", or "cpu:avx512", "cpu:avx2", "cpu:vec4": held to an instruction set.
- * LCA_USAGE for anything else. */
+/* "cpu", or held to an instruction set: "cpu:avx512", "cpu:avx2", "cpu:vec4". With
+ * ":direct" after it ("cpu:direct", "cpu:avx2:direct") convolutions are sums of products:
+ * slower, and nearer to the exact value. LCA_USAGE for anything else. */
 const struct lca_backend *lca_backend_find(const char *device, struct lca_err *err) LCA_MUST_USE;
 
 #endif

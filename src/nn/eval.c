@@ -5,37 +5,36 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "nn/plan.h"
 
-enum { SLICE_LEAST = 32, CLASSES_MAX = 256 };
-
-/* What a layer has on the device. y of flatten, and of a ReLU that the layer
- * before computes, is NULL: they are their input (see source). */
-struct node {
-    const struct lca_layer_ops *ops;
-    bool fused;             /* relu: the layer before does it */
-    bool relu;              /* that layer */
-    bool learns;            /* parameters here or before: a gradient must come through */
-    bool written;           /* dy, in the backward pass at hand */
-    float *y, *dy;
-    void *state;
-};
+enum { CLASSES_MAX = 256 };
 
 struct lca_eval {
     const struct lca_net *net;
     const struct lca_backend *backend;
     struct lca_device *device;
     struct lca_images images;
+    struct lca_plan plan;
     uint32_t n_max;         /* examples in a unit */
-    uint32_t room, slice;   /* in a slice: that buffers hold, that are used */
-    bool floats;            /* a layer reads the input as floats */
-    struct node *node;      /* [n_layer] */
+    uint32_t slice;         /* at most in a slice */
+    float *kept, *cut;      /* device: the plan's arrays for all examples, and for a slice */
+    void **state;           /* [n_layer], device */
+    void *scratch;          /* device */
     struct lca_rows rows;   /* device */
-    float *x;               /* device, [room], the input as floats; NULL unless floats */
+    float *x;               /* device, [largest room], the input as floats; NULL if none reads it */
     uint32_t *index;        /* [n_max] */
     uint8_t *label;         /* [n_max] */
     void *d_index, *d_label, *d_images;
     float *theta, *grad;    /* device; the caller's on a host device */
     float *own_theta, *own_grad;
+};
+
+/* One pass over examples first .. first+n-1 of index and label, for batch norm together. */
+struct pass {
+    uint32_t first, n;
+    const struct lca_rng *dropout;      /* NULL: off */
+    int only;                           /* the class whose losses count; -1: all */
+    struct lca_loss *sum;
 };
 
 static void *on_device(struct lca_eval *e, size_t n, size_t size, struct lca_err *err)
@@ -45,71 +44,12 @@ static void *on_device(struct lca_eval *e, size_t n, size_t size, struct lca_err
         lca_fail(err, LCA_INTERNAL, "%zu elements of %zu bytes do not fit in memory", n, size);
         return NULL;
     }
-    return e->backend->alloc(e->device, bytes ? bytes : 1, err);
+    return e->backend->alloc(e->device, bytes + 64, err);   /* vectors may be read past the end */
 }
 
-/* The layer whose buffer holds the output of layer k; -1: the image. */
 static int source(const struct lca_eval *e, int k, bool training)
 {
-    while (k >= 0) {
-        enum lca_layer_type type = e->net->layer[k].g.type;
-        if (type != LCA_FLATTEN && !e->node[k].fused && (type != LCA_DROPOUT || training))
-            break;
-        k = e->net->layer[k].from;
-    }
-    return k;
-}
-
-static unsigned consumers(const struct lca_net *net, int k)
-{
-    unsigned n = 0;
-    for (unsigned j = 0; j < net->n_layer; j++)
-        n += (net->layer[j].from == k) + (net->layer[j].g.type == LCA_ADD && net->layer[j].other ==
-                                          k);
-    return n;
-}
-
-/* Finds each layer's operations, and what can be one with the layer before. */
-static int plan(struct lca_eval *e, struct lca_err *err)
-{
-    const struct lca_net *net = e->net;
-    for (unsigned k = 0; k < net->n_layer; k++) {
-        const struct lca_layer *l = &net->layer[k];
-        struct node *node = &e->node[k];
-        node->ops = e->backend->layer[l->g.type];
-        if (!node->ops && l->g.type != LCA_FLATTEN)
-            return lca_fail(err, LCA_USAGE, "layer %s: device %s cannot compute layers of type %s",
-                            l->name, e->backend->name, lca_layer_type_name[l->g.type]);
-        node->learns = l->params > 0 || (l->from >= 0 && e->node[l->from].learns) ||
-                       (l->g.type == LCA_ADD && l->other >= 0 && e->node[l->other].learns);
-        /* not the last layer: the loss overwrites its output */
-        if (l->g.type == LCA_RELU && l->from >= 0 && k + 1 < net->n_layer &&
-            e->node[l->from].ops && e->node[l->from].ops->fuses_relu && consumers(net, l->from) ==
-                1) {
-            node->fused = true;
-            e->node[l->from].relu = true;
-        }
-    }
-    return 0;
-}
-
-static size_t activation_bytes(const struct lca_eval *e)
-{
-    size_t floats = e->floats ? lca_ld(e->images.pixels) : 0;
-    for (unsigned k = 0; k < e->net->n_layer; k++)
-        if (e->net->layer[k].g.type != LCA_FLATTEN && !e->node[k].fused)
-            floats += 2 * lca_ld(lca_shape_size(e->net->layer[k].g.out));
-    return floats * sizeof(float) + e->images.pixels;
-}
-
-static uint32_t slice_size(const struct lca_eval *e)
-{
-    if (e->net->batchnorm || !e->backend->slice_bytes)
-        return e->n_max;
-    size_t n = e->backend->slice_bytes / activation_bytes(e) / 4 * 4;
-    if (n < SLICE_LEAST)
-        n = SLICE_LEAST;
-    return n < e->n_max ? (uint32_t)n : e->n_max;
+    return lca_plan_source(&e->plan, e->net, k, training);
 }
 
 static int allocate(struct lca_eval *e, struct lca_err *err)
@@ -118,7 +58,8 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
     bool host = e->backend->host_memory;
     e->index = lca_alloc(e->n_max, sizeof *e->index, err);
     e->label = lca_alloc(e->n_max, sizeof *e->label, err);
-    if (!e->index || !e->label)
+    e->state = lca_alloc(net->n_layer, sizeof *e->state, err);
+    if (!e->index || !e->label || !e->state)
         return -1;
     if (host) {
         e->rows.images = e->images.image;
@@ -137,34 +78,27 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
         e->rows.images = e->d_images;
     }
     e->rows.pixels = e->images.pixels;
+    e->kept = on_device(e, e->n_max * e->plan.kept, sizeof(float), err);
+    e->cut = on_device(e, e->plan.slice, sizeof(float), err);
+    if (!e->kept || !e->cut)
+        return -1;
+    size_t room = 0, scratch = 0;
+    for (unsigned s = 0; s < e->plan.stages; s++)
+        if (e->plan.image[s] && room < e->plan.room[s])
+            room = e->plan.room[s];
+    if (room && !(e->x = on_device(e, room * lca_ld(e->images.pixels), sizeof(float), err)))
+        return -1;
     for (unsigned k = 0; k < net->n_layer; k++) {
-        const struct lca_layer *l = &net->layer[k];
-        bool reads = e->node[k].ops && !e->node[k].ops->bytes && source(e, l->from, false) < 0;
-        e->floats = e->floats || reads || (l->g.type == LCA_ADD && source(e, l->other, false) < 0);
-    }
-    e->room = e->slice = slice_size(e);
-    if (e->floats) {
-        e->x = on_device(e, e->room * lca_ld(e->images.pixels), sizeof(float), err);
-        if (!e->x)
-            return -1;
-    }
-    for (unsigned k = 0; k < net->n_layer; k++) {
-        struct node *node = &e->node[k];
+        const struct lca_layer_ops *ops = e->plan.layer[k].ops;
         const struct lca_geometry *g = &net->layer[k].g;
-        if (source(e, (int)k, true) != (int)k)
-            continue;
-        size_t n = e->room * lca_ld(lca_shape_size(g->out));
-        node->y = on_device(e, n, sizeof(float), err);
-        node->dy = on_device(e, n, sizeof(float), err);
-        if (!node->y || !node->dy)
+        uint32_t n = e->plan.room[e->plan.layer[k].stage];
+        if (ops && ops->state && !(e->state[k] = on_device(e, ops->state(e->device, g, n), 1, err)))
             return -1;
-        if (node->ops->state) {
-            node->state = on_device(e, node->ops->state(g, e->room), 1, err);
-            if (!node->state)
-                return -1;
-        }
+        size_t bytes = ops && ops->scratch ? ops->scratch(e->device, g, n) : 0;
+        scratch = bytes > scratch ? bytes : scratch;
     }
-    return 0;
+    e->scratch = on_device(e, scratch, 1, err);
+    return e->scratch ? 0 : -1;
 }
 
 static int check(const struct lca_net *net, const struct lca_images *images, uint32_t n_max,
@@ -198,9 +132,9 @@ struct lca_eval *lca_eval_new(const struct lca_net *net, const char *device,
     e->backend = backend;
     e->images = *images;
     e->n_max = n_max;
+    e->slice = n_max;
     e->device = backend->open(device, err);
-    e->node = lca_alloc(net->n_layer, sizeof *e->node, err);
-    if (!e->device || !e->node || plan(e, err) < 0 || allocate(e, err) < 0) {
+    if (!e->device || lca_plan_init(&e->plan, net, backend, n_max, err) < 0 || allocate(e, err) < 0) {
         lca_eval_free(e);
         return NULL;
     }
@@ -214,7 +148,7 @@ const char *lca_eval_num(const struct lca_eval *e)
 
 void lca_eval_slice(struct lca_eval *e, uint32_t n)
 {
-    e->slice = n && n < e->room ? n : e->room;
+    e->slice = n ? n : e->n_max;
 }
 
 static float *at_kind(float *vector, const struct lca_layer *l, enum lca_kind_of kind)
@@ -222,25 +156,41 @@ static float *at_kind(float *vector, const struct lca_layer *l, enum lca_kind_of
     return vector && l->off[kind] != LCA_NO_TENSOR ? vector + l->off[kind] : NULL;
 }
 
-/* What layer k works on; n is 0 for begin and end. */
-static struct lca_call call_of(struct lca_eval *e, unsigned k, uint32_t n,
-                               const struct lca_rng *dropout)
+/* A slice of a pass: examples first .. first+n-1 of it. */
+struct slice {
+    const struct pass *pass;
+    uint32_t first, n;
+};
+
+static float *array(const struct lca_eval *e, const struct lca_plan_array *a, int k, uint32_t first)
+{
+    if (!a->kept)
+        return e->cut + a->at;
+    return e->kept + e->n_max * a->at + first * lca_ld(lca_shape_size(e->net->layer[k].g.out));
+}
+
+static float *y_of(const struct lca_eval *e, int k, uint32_t first)
+{
+    return k < 0 ? e->x : array(e, &e->plan.layer[k].y, k, first);
+}
+
+/* What layer k works on. */
+static struct lca_call call_of(struct lca_eval *e, unsigned k, const struct slice *s)
 {
     const struct lca_layer *l = &e->net->layer[k];
-    struct node *node = &e->node[k];
-    struct lca_call c = {.g = &l->g, .n = n, .n_max = e->room, .y = node->y, .dy = node->dy,
-                         .relu = node->relu, .state = node->state};
+    const struct lca_plan_layer *p = &e->plan.layer[k];
+    const struct lca_rng *dropout = s->pass->dropout;
+    struct lca_call c = {.g = &l->g, .n = s->n, .n_max = e->plan.room[p->stage], .total = s->pass->n,
+                         .relu = p->relu, .state = e->state[k], .scratch = e->scratch};
+    c.y = array(e, &p->y, (int)k, s->first);
+    c.dy = array(e, &p->dy, (int)k, s->first);
     int from = source(e, l->from, dropout);
-    if (from >= 0)
-        c.x = e->node[from].y;
-    else if (node->ops->bytes)
+    if (from < 0 && p->ops->bytes)
         c.rows = &e->rows;
     else
-        c.x = e->x;
-    if (l->g.type == LCA_ADD) {
-        int other = source(e, l->other, dropout);
-        c.x2 = other >= 0 ? e->node[other].y : e->x;
-    }
+        c.x = y_of(e, from, s->first);
+    if (l->g.type == LCA_ADD)
+        c.x2 = y_of(e, source(e, l->other, dropout), s->first);
     c.kernel = at_kind(e->theta, l, LCA_KERNEL);
     c.bias = at_kind(e->theta, l, LCA_BIAS);
     c.gamma = at_kind(e->theta, l, LCA_GAMMA);
@@ -249,71 +199,139 @@ static struct lca_call call_of(struct lca_eval *e, unsigned k, uint32_t n,
     c.dbias = at_kind(e->grad, l, LCA_BIAS);
     c.dgamma = at_kind(e->grad, l, LCA_GAMMA);
     c.dbeta = at_kind(e->grad, l, LCA_BETA);
+    if (dropout) {
+        c.rng = *dropout;
+        c.index = ((uint64_t)k << 36) + (s->pass->first + s->first) * (uint64_t)lca_shape_size(l->g.out);
+    }
     return c;
 }
 
-/* Where the gradient of an input goes: NULL if nobody wants it. */
-static float *flows_to(struct lca_eval *e, int from, bool *adds)
+/* A step that is no slice's: begin, settle, settle_back, end. */
+typedef void (*hook)(struct lca_device *d, const struct lca_call *c);
+
+static void call_whole(struct lca_eval *e, unsigned k, const struct pass *p, hook what)
 {
-    if (from < 0 || !e->node[from].learns)
-        return NULL;
-    *adds = e->node[from].written;
-    e->node[from].written = true;
-    return e->node[from].dy;
+    struct slice none = {.pass = p};
+    struct lca_call c = call_of(e, k, &none);
+    what(e->device, &c);
 }
 
-static void backward(struct lca_eval *e, uint32_t n, int last, const struct lca_rng *dropout)
+static void forward_layers(struct lca_eval *e, unsigned stage, const struct slice *s, bool again)
 {
-    for (unsigned k = 0; k < e->net->n_layer; k++)
-        e->node[k].written = false;
-    for (int k = last; k >= 0; k--) {
-        const struct lca_layer *l = &e->net->layer[k];
-        if (source(e, k, dropout) != k || !e->node[k].learns)
+    if (e->plan.image[stage])
+        e->backend->input(e->device, &e->rows, s->n, e->x);
+    for (unsigned k = 0; k < e->net->n_layer; k++) {
+        const struct lca_plan_layer *p = &e->plan.layer[k];
+        if (source(e, (int)k, s->pass->dropout) != (int)k || (again && !p->again))
             continue;
-        struct lca_call c = call_of(e, (unsigned)k, n, dropout);
-        if (k == last)
-            c.dy = c.y;     /* the loss has put it there */
-        c.dx = flows_to(e, source(e, l->from, dropout), &c.dx_adds);
-        if (l->g.type == LCA_ADD)
-            c.dx2 = flows_to(e, source(e, l->other, dropout), &c.dx2_adds);
-        e->node[k].ops->backward(e->device, &c);
+        struct lca_call c = call_of(e, k, s);
+        if (p->stage == stage)
+            p->ops->forward(e->device, &c);
+        else if (p->ops->observe && p->stage == stage + 1 && !again)
+            p->ops->observe(e->device, &c);
     }
 }
 
-/* Examples first .. first+n-1 of index and label, forward and backward. */
-static void run_slice(struct lca_eval *e, uint32_t first, uint32_t n, const struct lca_rng *dropout,
-                      bool gradient, struct lca_loss *sum)
+/* Where the gradient of input i of layer k goes: NULL if nobody wants it. */
+static float *flows_to(struct lca_eval *e, int k, int i, const struct slice *s, bool *adds)
 {
+    const struct lca_layer *l = &e->net->layer[k];
+    bool training = s->pass->dropout;
+    int from = source(e, i ? l->other : l->from, training);
+    if (from < 0 || !e->plan.layer[from].learns)
+        return NULL;
+    *adds = e->plan.layer[k].adds[training][i];
+    return array(e, &e->plan.layer[from].dy, from, s->first);
+}
+
+static void backward_layers(struct lca_eval *e, unsigned stage, const struct slice *s)
+{
+    bool training = s->pass->dropout;
+    for (int k = source(e, (int)e->net->n_layer - 1, training); k >= 0; k--) {
+        const struct lca_plan_layer *p = &e->plan.layer[k];
+        if (source(e, k, training) != k || !p->learns)
+            continue;
+        bool spreads = p->ops->observe && p->stage == stage + 1;
+        if (p->stage != stage && !spreads)
+            continue;
+        struct lca_call c = call_of(e, (unsigned)k, s);
+        if (!p->ops->observe || spreads)
+            c.dx = flows_to(e, k, 0, s, &c.dx_adds);
+        if (e->net->layer[k].g.type == LCA_ADD)
+            c.dx2 = flows_to(e, k, 1, s, &c.dx2_adds);
+        if (spreads && c.dx)
+            p->ops->spread(e->device, &c);
+        else if (!spreads)
+            p->ops->backward(e->device, &c);
+    }
+}
+
+static void run_slice(struct lca_eval *e, unsigned stage, const struct slice *s, bool back)
+{
+    const struct pass *p = s->pass;
+    uint32_t first = p->first + s->first;
     e->rows.index = (const uint32_t *)e->d_index + first;
     e->rows.label = (const uint8_t *)e->d_label + first;
-    if (e->x)
-        e->backend->input(e->device, &e->rows, n, e->x);
-    for (unsigned k = 0; k < e->net->n_layer; k++) {
-        if (source(e, (int)k, dropout) != (int)k)
-            continue;
-        struct lca_call c = call_of(e, k, n, dropout);
-        if (dropout) {
-            c.rng = *dropout;
-            c.index = ((uint64_t)k << 36) + first * (uint64_t)lca_shape_size(c.g->out);
-        }
-        e->node[k].ops->forward(e->device, &c);
+    bool last = stage + 1 == e->plan.stages;
+    if (!back || last)
+        forward_layers(e, stage, s, false);
+    if (last) {
+        int k = source(e, (int)e->net->n_layer - 1, p->dropout);
+        e->backend->loss(e->device, &e->rows, s->n, e->net->classes, p->only, y_of(e, k, s->first), back, p->sum);
+    } else if (back) {
+        forward_layers(e, stage, s, true);
     }
-    int last = source(e, (int)e->net->n_layer - 1, dropout);
-    e->backend->loss(e->device, &e->rows, n, e->net->classes, e->node[last].y, gradient, sum);
-    if (gradient)
-        backward(e, n, last, dropout);
+    if (back)
+        backward_layers(e, stage, s);
 }
 
-/* Examples first .. first+n-1 in slices of equal size, in whole tiles of four but for
- * the last, and never above e->slice. */
-static void run(struct lca_eval *e, uint32_t first, uint32_t n, const struct lca_rng *dropout,
-                bool gradient, struct lca_loss *sum)
+/* One stage over the examples of a pass, in slices of equal size, in whole tiles of four
+ * but for the last, and never more than there is room for. */
+static void run_stage(struct lca_eval *e, unsigned stage, const struct pass *p, bool back)
 {
-    uint32_t slices = n / e->slice + (n % e->slice != 0);
-    uint32_t equal = (n + slices - 1) / slices, tiles = (equal + 3) / 4 * 4;
-    uint32_t size = tiles < e->slice ? tiles : e->slice;
-    for (uint32_t a = 0; a < n; a += size)
-        run_slice(e, first + a, n - a < size ? n - a : size, dropout, gradient, sum);
+    uint32_t most = e->plan.room[stage] < e->slice ? e->plan.room[stage] : e->slice;
+    uint32_t slices = p->n / most + (p->n % most != 0);
+    uint32_t equal = (p->n + slices - 1) / slices, tiles = (equal + 3) / 4 * 4;
+    uint32_t size = tiles < most ? tiles : most;
+    for (uint32_t a = 0; a < p->n; a += size) {
+        struct slice s = {p, a, p->n - a < size ? p->n - a : size};
+        run_slice(e, stage, &s, back);
+    }
+}
+
+static void settle_stage(struct lca_eval *e, unsigned stage, const struct pass *p, bool back)
+{
+    for (unsigned k = 0; k < e->net->n_layer; k++) {
+        const struct lca_plan_layer *l = &e->plan.layer[k];
+        if (l->ops && l->ops->observe && l->stage == stage)
+            call_whole(e, k, p, back ? l->ops->settle_back : l->ops->settle);
+    }
+}
+
+/* All stages before the last, forward. */
+static void run_forward(struct lca_eval *e, const struct pass *p)
+{
+    for (unsigned s = 0; s + 1 < e->plan.stages; s++) {
+        run_stage(e, s, p, false);
+        settle_stage(e, s + 1, p, false);
+    }
+}
+
+/* The last stage with the loss and, if a gradient is wanted, all stages back. */
+static void run_back(struct lca_eval *e, const struct pass *p, bool gradient)
+{
+    unsigned s = e->plan.stages - 1;
+    run_stage(e, s, p, gradient);
+    while (gradient && s-- > 0) {
+        settle_stage(e, s + 1, p, true);
+        run_stage(e, s, p, true);
+    }
+}
+
+static void run(struct lca_eval *e, const struct pass *p, bool gradient)
+{
+    run_forward(e, p);
+    run_back(e, p, gradient);
 }
 
 static int begin(struct lca_eval *e, const float *theta, uint32_t n, struct lca_err *err)
@@ -327,24 +345,20 @@ static int begin(struct lca_eval *e, const float *theta, uint32_t n, struct lca_
             e->backend->put(e->device, e->d_label, e->label, n, err) < 0)
             return -1;
     }
-    for (unsigned k = 0; k < e->net->n_layer; k++) {
-        if (!e->node[k].ops || !e->node[k].ops->begin)
-            continue;
-        struct lca_call c = call_of(e, k, 0, NULL);
-        e->node[k].ops->begin(e->device, &c);
-    }
+    struct pass none = {0};
+    for (unsigned k = 0; k < e->net->n_layer; k++)
+        if (e->plan.layer[k].ops && e->plan.layer[k].ops->begin)
+            call_whole(e, k, &none, e->plan.layer[k].ops->begin);
     return 0;
 }
 
 static int end(struct lca_eval *e, float *grad, struct lca_err *err)
 {
     e->grad = e->backend->host_memory ? grad : e->own_grad;
-    for (unsigned k = 0; k < e->net->n_layer; k++) {
-        if (!e->node[k].ops || !e->node[k].ops->end)
-            continue;
-        struct lca_call c = call_of(e, k, 0, NULL);
-        e->node[k].ops->end(e->device, &c);
-    }
+    struct pass none = {0};
+    for (unsigned k = 0; k < e->net->n_layer; k++)
+        if (e->plan.layer[k].ops && e->plan.layer[k].ops->end)
+            call_whole(e, k, &none, e->plan.layer[k].ops->end);
     if (e->backend->host_memory)
         return 0;
     return e->backend->get(e->device, grad, e->grad, e->net->P * sizeof *grad, err);
@@ -392,31 +406,44 @@ int lca_eval_unit(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t 
     struct lca_loss by_class[CLASSES_MAX] = {{0}};
     if (sort_unit(e, lo, hi, count, err) < 0 || begin(e, theta, hi - lo, err) < 0)
         return -1;
-    run(e, 0, hi - lo, NULL, grad, by_class);
+    struct pass p = {0, hi - lo, NULL, -1, by_class};
+    run(e, &p, grad);
     total(by_class, e->net->classes, sum);
     return grad ? end(e, grad, err) : 0;
+}
+
+/* Classes of a unit that its statistics tie together: one way forward, and back for each. */
+static void run_class(struct lca_eval *e, struct pass *p, uint32_t c, uint32_t count, bool gradient)
+{
+    if (e->net->batchnorm) {
+        p->only = (int)c;
+        run_back(e, p, gradient);
+    } else {
+        p->n = count;
+        run(e, p, gradient);
+        p->first += count;
+    }
 }
 
 int lca_eval_classes(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t hi, float *grad,
                      struct lca_loss *sum, struct lca_err *err)
 {
-    uint32_t count[CLASSES_MAX], first = 0;
-    if (e->net->batchnorm)
-        return lca_fail(err, LCA_USAGE, "network %s has batch norm: no gradient by class",
-                        e->net->name);
+    uint32_t count[CLASSES_MAX];
     memset(sum, 0, e->net->classes * sizeof *sum);
     if (sort_unit(e, lo, hi, count, err) < 0 || begin(e, theta, hi - lo, err) < 0)
         return -1;
+    struct pass p = {0, hi - lo, NULL, -1, sum};
+    if (e->net->batchnorm)
+        run_forward(e, &p);
     for (uint32_t c = 0; c < e->net->classes; c++) {
         float *row = grad ? grad + c * e->net->P : NULL;
         if (count[c]) {
-            run(e, first, count[c], NULL, grad, sum);
+            run_class(e, &p, c, count[c], grad);
             if (grad && end(e, row, err) < 0)
                 return -1;
         } else if (grad) {
             memset(row, 0, e->net->P * sizeof *row);
         }
-        first += count[c];
     }
     return 0;
 }
@@ -436,7 +463,8 @@ int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index
     }
     if (begin(e, theta, n, err) < 0)
         return -1;
-    run(e, 0, n, dropout, grad, by_class);
+    struct pass p = {0, n, dropout, -1, by_class};
+    run(e, &p, grad);
     total(by_class, e->net->classes, sum);
     return grad ? end(e, grad, err) : 0;
 }
@@ -450,8 +478,9 @@ int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by
     if (!grad)
         return -1;
     int result = -1;
+    double begun = lca_now();
     *seconds = 0;
-    for (int r = 0; r < repeat; r++) {
+    for (int r = 0; r < repeat && (r == 0 || lca_now() - begun < 15); r++) {
         double start = lca_now();
         for (uint32_t lo = 0; lo < e->images.n; lo += unit) {
             uint32_t hi = e->images.n - lo < unit ? e->images.n : lo + unit;
@@ -475,11 +504,11 @@ void lca_eval_free(struct lca_eval *e)
     const struct lca_backend *b = e->backend;
     struct lca_device *d = e->device;
     if (d) {
-        for (unsigned k = 0; e->node && k < e->net->n_layer; k++) {
-            b->release(d, e->node[k].y);
-            b->release(d, e->node[k].dy);
-            b->release(d, e->node[k].state);
-        }
+        for (unsigned k = 0; e->state && k < e->net->n_layer; k++)
+            b->release(d, e->state[k]);
+        b->release(d, e->kept);
+        b->release(d, e->cut);
+        b->release(d, e->scratch);
         b->release(d, e->x);
         if (!b->host_memory) {
             b->release(d, e->d_images);
@@ -492,6 +521,7 @@ void lca_eval_free(struct lca_eval *e)
     }
     free(e->index);
     free(e->label);
-    free(e->node);
+    free(e->state);
+    lca_plan_clear(&e->plan);
     free(e);
 }

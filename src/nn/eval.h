@@ -34,7 +34,7 @@ struct lca_eval *lca_eval_new(const struct lca_net *net, const char *device,
                               const struct lca_images *images, uint32_t n_max,
                               struct lca_err *err) LCA_MUST_USE;
 
-/* The numerics id of HEAD.num: "cpu/openblas-0.3.21-Zen/avx512". */
+/* The numerics id of HEAD.num: "cpu/lca-0.1.0/openblas-0.3.21-Zen/avx512". */
 const char *lca_eval_num(const struct lca_eval *e);
 
 /* Examples lo .. hi-1 at theta [P]. Fills *sum (nat, summed over the examples) and,
@@ -61,7 +61,8 @@ void lca_eval_slice(struct lca_eval *e, uint32_t n);
 void lca_eval_free(struct lca_eval *e);
 
 /* Seconds per example of lca_eval_unit (or of lca_eval_classes) with gradient over
- * the units [0, unit), [unit, 2 unit) ... of all images: least of `repeat` passes. */
+ * the units [0, unit), [unit, 2 unit) ... of all images: least of `repeat` passes, or of
+ * as many as begin within 15 seconds. */
 int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by_class, int repeat,
                   double *seconds, struct lca_err *err) LCA_MUST_USE;
 

@@ -267,9 +267,15 @@ static int filter_start(struct grad *g, struct filter *s, struct lca_frame *in, 
     h.u.head.num = lca_eval_num(g->eval);
     h.u.head.bycls = opt.by_class;
     h.u.head.unit = "nat";
+    /* what L is taken over, and in which chunks, is part of what it is */
+    h.u.head.data = json_copy(in->u.head.data);
+    json_object_set_new(h.u.head.data, "sets", json_pack("[{s:s, s:I, s:I}]", "set", opt.set, "N", (json_int_t)s->N,
+                                                         "chunk", (json_int_t)s->chunk));
     h.u.head.prov = lca_prov_add(in->u.head.prov, "lca-grad", json_pack("{s:s, s:I, s:I}", "set", opt.set, "examples",
                                  (json_int_t)s->N, "chunk", (json_int_t)s->chunk));
-    int result = h.u.head.prov ? lca_out_head(out, &h, err) : lca_fail(err, LCA_INTERNAL, "out of memory");
+    int result = h.u.head.prov && h.u.head.data ? lca_out_head(out, &h, err)
+                                                : lca_fail(err, LCA_INTERNAL, "out of memory");
+    json_decref(h.u.head.data);
     json_decref(h.u.head.prov);
     return result;
 }

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
-#include "backend/cpu/cpu.h"
+#include "backend/cpu/reference-ops.h"
 #include "base/buf.h"
 #include "base/rng.h"
 
@@ -95,7 +95,7 @@ static void dense_is_the_reference(const struct lca_backend *b, const char *name
                          .relu = relu, .dy = dy, .dx = bytes ? NULL : dx, .dx_adds = adds,
                              .kernel = w,
                          .bias = bias, .dkernel = dw, .dbias = db};
-    c.state = b->alloc(d, ops->state(&g, n), &err);
+    c.state = b->alloc(d, ops->state(d, &g, n), &err);
     ops->begin(d, &c);
     c.n = n;
     ops->forward(d, &c);
@@ -173,7 +173,7 @@ static void loss_is_the_reference(void **state)
             }
             struct lca_loss sum[256] = {{0}};
             struct lca_rows rows = {.label = label};
-            b->loss(d, &rows, n, classes, z, true, sum);
+            b->loss(d, &rows, n, classes, -1, z, true, sum);
             double total = 0, reference = lca_reference_loss_f(z0, label, want, n, classes);
             uint64_t count = 0, hits = 0, want_hits = 0;
             for (uint32_t c = 0; c < classes; c++) {
@@ -215,7 +215,7 @@ static void ties_go_to_the_first_class(void **state)
     uint8_t label[4] = {0, 1, 2, 0};
     struct lca_loss sum[3] = {{0}};
     struct lca_rows rows = {.label = label};
-    b->loss(d, &rows, 4, 3, z, false, sum);
+    b->loss(d, &rows, 4, 3, -1, z, false, sum);
     assert_int_equal(sum[0].hits, 2);
     assert_int_equal(sum[1].hits + sum[2].hits, 0);
     assert_true(fabs(sum[1].loss - log(3)) < 1e-12);

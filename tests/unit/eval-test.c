@@ -366,18 +366,59 @@ static void training_lowers_the_loss(void **state)
     lca_eval_free(e);
 }
 
-static void what_cannot_be_computed_is_named(void **state)
+/* Between batch norms the same dropout must be drawn again on the way back: along the
+ * gradient the loss changes as it says. No kinks. */
+static void dropout_between_batch_norms(void **state)
 {
     (void)state;
     struct lca_net net;
     struct lca_err err = {0};
-    parse(&net, "{\"name\":\"x\",\"input\":[28,28,1],\"classes\":10,\"layers\":["
-                R ",{\"type\":\"conv\",\"name\":\"edge\",\"channels\":4,\"kernel\":3},"
-                D(10) "]}");
-    assert_null(lca_eval_new(&net, "cpu", &digits, 10, &err));
-    assert_string_equal(err.text, "layer edge: device cpu cannot compute layers of type conv");
-    assert_int_equal(err.status, LCA_USAGE);
+    parse(&net, "{\"name\":\"x\",\"input\":[6,5,2],\"classes\":3,\"layers\":["
+                "{\"type\":\"conv\",\"channels\":9,\"kernel\":3},{\"type\":\"batchnorm\"},"
+                "{\"type\":\"dropout\",\"rate\":0.4},{\"type\":\"conv\",\"channels\":10,\"kernel\":3},"
+                "{\"type\":\"dropout\",\"rate\":0.2},{\"type\":\"batchnorm\"},"
+                "{\"type\":\"avgpool\"},{\"type\":\"dense\",\"units\":3}]}");
+    enum { n = 40 };
+    uint8_t made[n * 60], class[n];
+    uint32_t index[n];
+    for (int i = 0; i < n * 60; i++)
+        made[i] = (uint8_t)(i * i % 251);
+    for (int i = 0; i < n; i++) {
+        class[i] = (uint8_t)(i % 3);
+        index[i] = (uint32_t)(i * 7 % n);
+    }
+    struct lca_images images = {made, class, n, 60};
+    struct lca_eval *e = evaluator(&net, &images, n);
+    lca_eval_slice(e, 12);
+    float *from = lca_alloc(net.P, sizeof *from, &err), *slope = lca_alloc(net.P, sizeof *slope, &err);
+    float *moved = lca_alloc(net.P, sizeof *moved, &err);
+    lca_init(&net, 4, from);
+    struct lca_rng drop = {3, LCA_RNG_DROPOUT, 5};
+    struct lca_loss at, sides[2];
+    assert_int_equal(lca_eval_batch(e, from, index, n, &drop, slope, &at, &err), 0);
+    double square = 0;
+    for (uint64_t i = 0; i < net.P; i++)
+        square += (double)slope[i] * (double)slope[i];
+    double h = 0.02 / square;
+    for (int side = 0; side < 2; side++) {
+        for (uint64_t i = 0; i < net.P; i++)
+            moved[i] = (float)((double)from[i] + (side ? -h : h) * (double)slope[i]);
+        assert_int_equal(lca_eval_batch(e, moved, index, n, &drop, NULL, &sides[side], &err), 0);
+    }
+    double change = (sides[0].loss - sides[1].loss) / (2 * h);
+    if (fabs(change - square) > 2e-3 * square)
+        fail_msg("the loss changes by %.6g, its gradient says %.6g", change, square);
+    free(from);
+    free(slope);
+    free(moved);
+    lca_eval_free(e);
     lca_net_clear(&net);
+}
+
+static void what_cannot_be_computed_is_named(void **state)
+{
+    (void)state;
+    struct lca_err err = {0};
     struct lca_images small = {image, label, 10, 100};
     assert_null(lca_eval_new(&fc, "cpu", &small, 10, &err));
     assert_non_null(strstr(err.text, "takes 784 values per example, the data have 100"));
@@ -401,6 +442,7 @@ int main(void)
         cmocka_unit_test(batches_are_gathered),
         cmocka_unit_test(other_layers_have_right_gradients),
         cmocka_unit_test(dropout_drops_and_scales),
+        cmocka_unit_test(dropout_between_batch_norms),
         cmocka_unit_test(training_lowers_the_loss),
         cmocka_unit_test(what_cannot_be_computed_is_named),
     };

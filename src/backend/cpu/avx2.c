@@ -3,6 +3,7 @@
 #pragma GCC target("avx2,fma,bmi,bmi2")
 #define LANES 8
 #define COLUMNS 3
+#define TALL 6
 #define ISA "avx2"
 #define USABLE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && \
                 __builtin_cpu_supports("bmi2"))

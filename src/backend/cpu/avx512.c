@@ -3,6 +3,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2")
 #define LANES 16
 #define COLUMNS 7
+#define TALL 12
 #define ISA "avx512"
 #define USABLE (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && \
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && \

@@ -2,6 +2,7 @@
  * one file per instruction set, which defines
  *     LANES    floats in a vector: 16, 8 or 4
  *     COLUMNS  vectors in a register tile: 4 x COLUMNS sums stay in registers
+ *     TALL     rows of a block of two vectors: 2 x TALL sums stay in registers; 6 or 12
  *     ISA      name; USABLE: expression that is true where it runs
  *     KERNELS  name of the table
  *
@@ -82,19 +83,34 @@ INLINE void store_row(const int cols, const bool tail, const struct tile *t, int
         *(half *)(p + cols * LANES) = t->tail[i];
 }
 
-/* sum[i][v] += x[i] * row[v], the heart of all */
-INLINE void accumulate(const int cols, const bool tail, struct tile *t, const vec x[4],
+/* sum[i][v] += *x[i] * row[v], the heart of all. With 16 registers the row stays in them
+ * and the x come one by one; a wide tile has its x in registers, and the row comes by. */
+INLINE void accumulate(const int cols, const bool tail, struct tile *t, const float *const x[4],
                        const float *row)
 {
-    EACH(v, cols) {
-        vec b = get(row + v * LANES);
+    vec a[4], b[COLUMNS];
+    half last = tail ? *(const half *)(row + cols * LANES) : (half){0};
+    if (COLUMNS > 3) {
         EACH(i, 4)
-            t->sum[i][v] += x[i] * b;
+            a[i] = splat(*x[i]);
+        EACH(v, cols) {
+            b[v] = get(row + v * LANES);
+            EACH(i, 4)
+                t->sum[i][v] += a[i] * b[v];
+        }
+        EACH(i, 4)
+            if (tail)
+                t->tail[i] += low_of(a[i]) * last;
+        return;
     }
-    if (tail) {
-        half b = *(const half *)(row + cols * LANES);
-        EACH(i, 4)
-            t->tail[i] += low_of(x[i]) * b;
+    EACH(v, cols)
+        b[v] = get(row + v * LANES);
+    EACH(i, 4) {
+        a[i] = splat(*x[i]);
+        EACH(v, cols)
+            t->sum[i][v] += a[i] * b[v];
+        if (tail)
+            t->tail[i] += low_of(a[i]) * last;
     }
 }
 
@@ -160,7 +176,7 @@ INLINE void forward_tile(const int cols, const bool tail, const float *const x[4
     load_tile(cols, tail, &sum, bias, 0);
     const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
     for (uint32_t t = 0; t < k; t++, w += ld) {
-        vec a[4] = {splat(x0[t]), splat(x1[t]), splat(x2[t]), splat(x3[t])};
+        const float *const a[4] = {x0 + t, x1 + t, x2 + t, x3 + t};
         accumulate(cols, tail, &sum, a, w);
     }
     finish(cols, tail, &sum, y, ld, rows, relu);
@@ -189,7 +205,7 @@ INLINE void gradient_tile(const int cols, const bool tail, const float *x, size_
     struct tile sum;
     load_tile(cols, tail, &sum, dw, ld);
     for (uint32_t e = 0; e < n; e++, x += ldx, dy += ld) {
-        vec a[4] = {splat(x[0]), splat(x[1]), splat(x[2]), splat(x[3])};
+        const float *const a[4] = {x, x + 1, x + 2, x + 3};
         accumulate(cols, tail, &sum, a, dy);
     }
     finish(cols, tail, &sum, dw, ld, 4, false);
@@ -237,8 +253,7 @@ INLINE void forward_bytes_tile(const int cols, const bool tail, const uint8_t *c
     const uint8_t *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
     for (uint32_t t = 0; t < n_at; t++) {
         size_t k = at[t];
-        vec a[4] = {splat(scale[r0[k]]), splat(scale[r1[k]]), splat(scale[r2[k]]),
-                    splat(scale[r3[k]])};
+        const float *const a[4] = {scale + r0[k], scale + r1[k], scale + r2[k], scale + r3[k]};
         const float *row = w + k * ld;
         accumulate(cols, tail, &sum, a, row);
     }
@@ -272,8 +287,8 @@ INLINE void gradient_bytes_tile(const int cols, const bool tail, const struct lc
     load_tile(cols, tail, &sum, dw, ld);
     for (uint32_t t = 0; t < n_at; t++) {
         uint32_t q = s->four[t];
-        vec a[4] = {splat(scale[q & 255]), splat(scale[q >> 8 & 255]), splat(scale[q >> 16 & 255]),
-                    splat(scale[q >> 24])};
+        const float *const a[4] = {scale + (q & 255), scale + (q >> 8 & 255), scale + (q >> 16 & 255),
+                                   scale + (q >> 24)};
         const float *row = dy + s->at[t] * ld;
         accumulate(cols, tail, &sum, a, row);
     }
@@ -393,7 +408,7 @@ INLINE double log_of(double x)
     return 2 * s * p + e * 0x1.62e42fefa39efp-1;
 }
 
-static void loss(const uint8_t *label, uint32_t n, uint32_t classes, float *z, bool gradient_wanted,
+static void loss(const uint8_t *label, uint32_t n, uint32_t classes, int only, float *z, bool gradient_wanted,
                  struct lca_loss *sum)
 {
     const size_t ld = lca_ld(classes);
@@ -402,6 +417,10 @@ static void loss(const uint8_t *label, uint32_t n, uint32_t classes, float *z, b
         lane[k] = (float)k;
     for (uint32_t e = 0; e < n; e++, z += ld) {
         unsigned c = label[e];
+        if (only >= 0 && c != (unsigned)only) {
+            memset(z, 0, ld * sizeof *z);
+            continue;
+        }
         float zc = z[c];
         vec top = splat(-INFINITY);
         for (size_t k = 0; k < ld; k += LANES) {
@@ -439,6 +458,11 @@ static void loss(const uint8_t *label, uint32_t n, uint32_t classes, float *z, b
     }
 }
 
+#include "backend/cpu/kernels-matrix.h"
+#include "backend/cpu/kernels-norm.h"
+#include "backend/cpu/kernels-pool.h"
+#include "backend/cpu/kernels-winograd.h"
+
 static bool usable(void)
 {
     return USABLE;
@@ -448,4 +472,10 @@ const struct lca_cpu_kernels KERNELS = {
     .isa = ISA, .usable = usable, .forward = forward, .gradient = gradient,
     .forward_bytes = forward_bytes, .gradient_bytes = gradient_bytes,
     .bias_gradient = bias_gradient, .loss = loss,
+    .panel = PANEL, .multiply = multiply, .outer = outer, .channel_gradient = channel_gradient,
+    .norm_observe = norm_observe, .norm_forward = norm_forward, .norm_backward = norm_backward,
+    .norm_spread = norm_spread,
+    .gather = gather, .maxpool = maxpool, .maxpool_gradient = maxpool_gradient,
+    .winograd_in = winograd_in, .winograd_out = winograd_out,
+    .winograd_back = winograd_back, .winograd_give = winograd_give,
 };
