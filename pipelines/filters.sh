@@ -28,7 +28,8 @@ choose_filters() {
     done
     for item in "${chosen[@]}"; do
         name=${item%% *}
-        lca-"$name" --help 2>/dev/null | grep -- '--layers PATTERN' >/dev/null || die "--filter $name: there is no filter lca-$name"
+        lca-"$name" --help 2>/dev/null | grep -- '--layers PATTERN' >/dev/null ||
+            die "--filter $name: there is no filter lca-$name"
         [[ $seen != *" $name "* ]] || die "--filter $name: the run has one already"
         [ "$name" != classes ] || [ -n "$by_class" ] || die "--filter classes needs --by-class"
         seen+="$name "

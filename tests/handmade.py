@@ -69,9 +69,11 @@ NET = {'name': 'hand', 'input': [4, 4, 2], 'classes': 3, 'layers': [
     {'type': 'conv', 'name': 'conv2', 'channels': 5, 'kernel': 3}, {'type': 'relu'}, {'type': 'maxpool'},
     {'type': 'conv', 'name': 'conv3', 'channels': 4, 'kernel': 1}, {'type': 'maxpool'}, {'type': 'batchnorm'},
     {'type': 'dense', 'name': 'dense1', 'units': 3}]}
-TENSORS = [('conv1', 'kernel', (3, 3, 2, 3)), ('conv1', 'bias', (3,)), ('conv1', 'gamma', (3,)), ('conv1', 'beta', (3,)),
+TENSORS = [('conv1', 'kernel', (3, 3, 2, 3)), ('conv1', 'bias', (3,)), ('conv1', 'gamma', (3,)),
+           ('conv1', 'beta', (3,)),
            ('conv2', 'kernel', (3, 3, 3, 5)), ('conv2', 'bias', (5,)),
-           ('conv3', 'kernel', (1, 1, 5, 4)), ('conv3', 'bias', (4,)), ('conv3', 'gamma', (4,)), ('conv3', 'beta', (4,)),
+           ('conv3', 'kernel', (1, 1, 5, 4)), ('conv3', 'bias', (4,)), ('conv3', 'gamma', (4,)),
+           ('conv3', 'beta', (4,)),
            ('dense1', 'kernel', (4, 3)), ('dense1', 'bias', (3,))]
 CLASSES = (('cat', 20), ('dog', 30), ('owl', 50))
 

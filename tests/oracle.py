@@ -210,7 +210,8 @@ def check_params(s, out, count=50, neurons=()):
     for f, name in zip(out.final['params'], s.layers):
         lo, hi = s.span(name)
         n = min(count, hi - lo)
-        place, _ = out.take('params_chosen', 'train', last, ['layer', 'group', 'rank'], name, unit='place', group=groups)
+        dims = ['layer', 'group', 'rank']
+        place, _ = out.take('params_chosen', 'train', last, dims, name, unit='place', group=groups)
         assert place.shape == (1, 3, n) and place.dtype == '<u8'
         here = total[lo:hi]
         assert (place[0][0] == lo + np.lexsort((np.arange(hi - lo), here))[:n]).all()
@@ -218,8 +219,8 @@ def check_params(s, out, count=50, neurons=()):
         drawn = place[0][2]
         assert (np.diff(drawn.astype('i8')) > 0).all() and lo <= drawn[0] and drawn[-1] < hi
         for t in shown:
-            near(out.take('params', 'train', t, ['layer', 'group', 'rank'], name, group=groups)[0], curve[t][place], size)
-        near(out.take('params_total', 'train', last, ['layer', 'group', 'rank'], name, group=groups)[0], total[place], size)
+            near(out.take('params', 'train', t, dims, name, group=groups)[0], curve[t][place], size)
+        near(out.take('params_total', 'train', last, dims, name, group=groups)[0], total[place], size)
         assert f['name'] == name and f['count'] == n
         near([f[g] for g in groups], total[place[0]].sum(axis=1), size)
     for name, unit, shape in neurons:

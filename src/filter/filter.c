@@ -157,7 +157,8 @@ static int check_finite(const struct loop *x, const struct lca_step *step, struc
         char parameter[2 * LCA_NAME_MAX];
         name_parameter(parameter, sizeof parameter, &x->s.table, x->s.range[r].off + bad);
         return lca_fail(err, LCA_CORRUPT, "step %" PRIu64 "%s%s: %s of parameter %" PRIu64 ", %s, is %g: the training "
-                        "diverged, or whoever wrote the stream is at fault; --steps :%" PRIu64 " takes what comes before",
+                        "diverged, or whoever wrote the stream is at fault; --steps :%"
+                        PRIu64 " takes what comes before",
                         step->it, *step->set ? " of " : "", step->set, lca_kind_name(step->kind),
                         x->s.range[r].off + bad, parameter, (double)v[bad], step->it);
     }
@@ -218,7 +219,8 @@ static int describe(const struct loop *x, const struct lca_frame *f, struct lca_
     if (step->cls < -1 || step->cls >= (int)x->n_all_classes)
         return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": class %d of %u", f->seq, step->cls, x->n_all_classes);
     if (step->cls >= 0 && !x->s.head->bycls)
-        return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": a frame by class, and HEAD says that there are none", f->seq);
+        return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": a frame by class, and HEAD says that there are none",
+                        f->seq);
     while (step->s < x->s.n_set && strcmp(x->s.set[step->s].name, step->set) != 0)
         step->s++;
     if (step->s == x->s.n_set)
@@ -268,6 +270,8 @@ static int read_sets(struct lca_stream *s, struct lca_err *err)
         const char *name = json_string_value(json_object_get(set, "set"));
         if (!name || strlen(name) >= sizeof s->set->name || s->n_set == LCA_SETS)
             return lca_fail(err, LCA_CORRUPT, "HEAD.data.sets: more or others than train, val and test");
+        if ((strcmp(name, "train") == 0) != (s->n_set == 0))
+            return lca_fail(err, LCA_CORRUPT, "HEAD.data.sets: train must be the first, and once");
         strcpy(s->set[s->n_set].name, name);
         s->set[s->n_set++].N = (double)json_integer_value(json_object_get(set, "N"));
     }
@@ -306,7 +310,8 @@ static int select_from_head(struct loop *x, struct lca_err *err)
         return lca_fail(err, LCA_USAGE, "--steps %s: the stream has steps %" PRIu64 " to %" PRIu64, a->steps, s->it0,
                         (uint64_t)it1 - 1);
     if (a->classes && !s->head->bycls)
-        return lca_fail(err, LCA_USAGE, "--classes: the stream has no frames by class: it needs lca-integrate --by-class");
+        return lca_fail(err, LCA_USAGE, "--classes: the stream has no frames by class: it needs lca-integrate "
+                        "--by-class");
     x->n_all_classes = (unsigned)json_array_size(s->head->classes);
     x->class_place = lca_alloc(x->n_all_classes + 1, sizeof *x->class_place, err);
     if (!x->class_place || lca_select_classes(s->head->classes, a->classes, x->class_place, &s->classes, err) < 0)

@@ -46,8 +46,8 @@ void lca_units_sum(const struct lca_units *u, const struct lca_table *t, const f
         const struct lca_layer_units *x = &u->layer[a->layer];
         bool by_input = a->kind == LCA_KERNEL && x->n_in > 0;
         uint32_t rows = by_input ? x->n_in : 1;
-        lca_sum_axes(v + a->off, a->len / ((uint64_t)rows * x->n_out), rows, x->n_out, in && by_input ? in + x->in : NULL,
-                     out + x->out);
+        lca_sum_axes(v + a->off, a->len / ((uint64_t)rows * x->n_out), rows, x->n_out,
+                     in && by_input ? in + x->in : NULL, out + x->out);
     }
 }
 

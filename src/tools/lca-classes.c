@@ -165,8 +165,8 @@ static int put_units(struct classes *x, struct lca_emit *e, unsigned layer, stru
     x->excluded[layer] = u->n_out - included;
     for (int j = 0; j < RS; j++)
         x->share[layer * RS + j] = included > 0 ? 100.0 * (double)above[j] / (double)included : NAN;
-    struct lca_agg by_class = {.kind = "class_units_total", .unit = "nat", .data = sums, .dims = {NULL, "class", "unit"},
-                               .shape = {1, n_class, u->n_out},
+    struct lca_agg by_class = {.kind = "class_units_total", .unit = "nat", .data = sums,
+                               .dims = {NULL, "class", "unit"}, .shape = {1, n_class, u->n_out},
                                .keys = json_pack("{s:o}", "class", lca_filter_class_names(x->in))};
     struct lca_agg concentration = {.kind = "concentration_total", .unit = "%", .data = r, .dims = {NULL, "unit", "k"},
                                     .shape = {1, u->n_out, RS}};
@@ -188,8 +188,10 @@ static int put_shares(const struct classes *x, struct lca_emit *e, struct lca_er
     }
     struct lca_agg a = {.kind = "concentrated_total", .it = x->set[0].it, .set = "train", .unit = "%", .dt = "<f8",
                         .data = x->share, .dims = {"layer", "k"}, .shape = {x->in->table.n_layer, RS}, .n_dims = 2,
-                        .keys = json_pack("{s:o, s:[s, s, s]}", "layer", lca_filter_layer_names(x->in), "k", "1", "2", "3"),
-                        .more = json_pack("{s:f, s:o, s:o}", "threshold", threshold, "units", units, "excluded", excluded)};
+                        .keys = json_pack("{s:o, s:[s, s, s]}", "layer", lca_filter_layer_names(x->in), "k", "1", "2",
+                                          "3"),
+                        .more = json_pack("{s:f, s:o, s:o}", "threshold", threshold, "units", units, "excluded",
+                                          excluded)};
     return lca_emit_agg(e, &a, err);
 }
 
@@ -254,13 +256,13 @@ static const struct lca_tool tool = {
     .name = "lca-classes",
     .summary = "sum loss changes per class, and say how concentrated units are",
     .usage = "[OPTION]...",
-    .about = "Reads an lca stream with frames by class and writes, for each step and set, the loss change of each class "
-             "and layer: additive (classes), and for the training set as the change of the class's own mean loss "
-             "(class_means). At the end the totals; the sums of each output unit by class (class_units_total); on how few "
-             "classes the help of each unit is concentrated: the part of its k most helped classes in its help to all, k "
-             "= 1, 2, 3 (concentration_total); and how many units have more than --threshold there "
-             "(concentrated_total). Units that helped no class are left out and counted.\n\nMemory: 8 bytes per class and "
-             "unit, for any number of steps.",
+    .about = "Reads an lca stream with frames by class and writes, for each step and set, the loss change of each "
+             "class and layer: additive (classes), and for the training set as the change of the class's own mean "
+             "loss (class_means). At the end the totals; the sums of each output unit by class (class_units_total); "
+             "on how few classes the help of each unit is concentrated: the part of its k most helped classes in its "
+             "help to all, k = 1, 2, 3 (concentration_total); and how many units have more than --threshold there "
+             "(concentrated_total). Units that helped no class are left out and counted.\n\nMemory: 8 bytes per class "
+             "and unit, for any number of steps.",
     .examples = "  lca-classes < run.lca | lca-tap --kind concentrated_total\n"
                 "  lca-classes --classes 0,8 --layers dense1 < run.lca | lca-tap --kind classes",
     .opts = opts,

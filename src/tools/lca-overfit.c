@@ -18,7 +18,8 @@
 static struct lca_filter_args args;
 static const char *heldout;
 static const struct lca_opt opts[] = {
-    {"set", 0, LCA_OPT_STR, &heldout, "NAME", "The held-out set: val or test (default: the first there is).", 0, 0, false},
+    {"set", 0, LCA_OPT_STR, &heldout, "NAME", "The held-out set: val or test (default: the first there is).", 0, 0,
+     false},
     LCA_FILTER_OPTS(args),
     {0},
 };
@@ -70,9 +71,9 @@ static int put(const struct overfit *x, struct lca_emit *e, const char *const ki
                const double *unit, struct lca_err *err)
 {
     struct lca_agg a = {.kind = kind[0], .it = x->it, .set = x->in->set[x->set].name, .unit = "nat", .dt = "<f8",
-                        .data = layer, .dims = {"measure", "layer"}, .shape = {MEASURES, x->in->table.n_layer}, .n_dims = 2,
-                        .keys = json_pack("{s:o, s:o}", "measure", measure_names(), "layer",
-                                          lca_filter_layer_names(x->in))};
+                        .data = layer, .dims = {"measure", "layer"}, .shape = {MEASURES, x->in->table.n_layer},
+                        .n_dims = 2};
+    a.keys = json_pack("{s:o, s:o}", "measure", measure_names(), "layer", lca_filter_layer_names(x->in));
     if (lca_emit_agg(e, &a, err) < 0)
         return -1;
     for (unsigned l = 0; l < x->in->table.n_layer; l++) {

@@ -38,13 +38,13 @@ static struct {
 } opt = {.count = 50, .seed = 1, .memory = 1024};
 
 static const struct lca_opt opts[] = {
-    {"count", 'k', LCA_OPT_INT, &opt.count, "K", "Parameters of each layer: K most helping, K most hurting, K at random "
-     "(default 50).", 1, 100000, false},
+    {"count", 'k', LCA_OPT_INT, &opt.count, "K", "Parameters of each layer: K most helping, K most hurting, K at "
+     "random (default 50).", 1, 100000, false},
     {"seed", 0, LCA_OPT_INT, &opt.seed, "N", "Seed of the random choice (default 1).", 0, 4294967295.0, false},
-    {"neuron", 0, LCA_OPT_LIST, &opt.neuron, "LAYER:UNIT", "Also the weights of this neuron or channel, as an image; may be "
-     "given several times.", 0, 0, false},
-    {"two-pass", 0, LCA_OPT_FLAG, &opt.two_pass, NULL, "Read the recording --in FILE twice instead of keeping sums: exact "
-     "at every step, 8 bytes per parameter.", 0, 0, false},
+    {"neuron", 0, LCA_OPT_LIST, &opt.neuron, "LAYER:UNIT", "Also the weights of this neuron or channel, as an image; "
+     "may be given several times.", 0, 0, false},
+    {"two-pass", 0, LCA_OPT_FLAG, &opt.two_pass, NULL, "Read the recording --in FILE twice instead of keeping sums: "
+     "exact at every step, 8 bytes per parameter.", 0, 0, false},
     {"memory", 0, LCA_OPT_INT, &opt.memory, "MIB", "In one pass, keep cumulative sums in so much memory; where not all "
      "steps fit, the curves have fewer points (default 1024).", 1, 1 << 24, false},
     LCA_FILTER_OPTS(opt.filter),
@@ -151,8 +151,8 @@ static int start_keeping(struct params *x, struct lca_err *err)
     x->stride = 1;
     x->room = ((uint64_t)opt.memory << 20) / (x->in->K * sizeof (double));
     if (x->room < 2)
-        return lca_fail(err, LCA_USAGE, "--memory %ld does not hold two steps of %" PRIu64 " parameters: give more, fewer "
-                        "--layers, or a recording and --two-pass", opt.memory, x->in->K);
+        return lca_fail(err, LCA_USAGE, "--memory %ld does not hold two steps of %" PRIu64 " parameters: give more, "
+                        "fewer --layers, or a recording and --two-pass", opt.memory, x->in->K);
     /* no more rows than steps, as far as the stream says how many */
     json_int_t it1 = json_integer_value(x->in->head->it1);
     uint64_t most = it1 > 0 ? (uint64_t)it1 - x->in->it0 + 1 : 1 << 20;
@@ -210,15 +210,17 @@ static int choose(struct params *x, struct lca_err *err)
     return 0;
 }
 
-static int put(const struct params *x, struct lca_emit *e, const char *kind, uint64_t it, bool places, struct lca_err *err)
+static int put(const struct params *x, struct lca_emit *e, const char *kind, uint64_t it, bool places,
+               struct lca_err *err)
 {
     for (unsigned l = 0; l < x->n_layer; l++) {
         const struct chosen *c = &x->layer[l];
         struct lca_agg a = {.kind = kind, .it = it, .set = "train", .unit = places ? "place" : "nat",
                             .dt = places ? "<u8" : "<f8", .data = places ? (void *)c->place : (void *)c->value,
-                            .dims = {"layer", "group", "rank"}, .shape = {1, GROUPS, c->n}, .n_dims = 3, .window = places,
-                            .keys = json_pack("{s:[s], s:[s, s, s]}", "layer", x->in->table.layer[l].name, "group",
-                                              group_name[HELPING], group_name[HURTING], group_name[RANDOM])};
+                            .dims = {"layer", "group", "rank"}, .shape = {1, GROUPS, c->n}, .n_dims = 3,
+                            .window = places};
+        a.keys = json_pack("{s:[s], s:[s, s, s]}", "layer", x->in->table.layer[l].name, "group", group_name[HELPING],
+                           group_name[HURTING], group_name[RANDOM]);
         if (lca_emit_agg(e, &a, err) < 0)
             return -1;
     }
@@ -457,14 +459,15 @@ static const struct lca_tool tool = {
     .name = "lca-params",
     .summary = "curves of the parameters that helped and hurt most",
     .usage = "[OPTION]...",
-    .about = "Reads an lca stream and writes, for each layer, the cumulative loss change of its K most helping and K most "
-             "hurting parameters and of K drawn at random (params, after each step), which parameters these are "
-             "(params_chosen), and their sums (params_total); and for each --neuron the sums of its weights in the shape of "
-             "its input (neuron_total): the image of what the neuron learned, for a layer that reads the image.\n\nWho "
-             "helped most is known at the end. In one pass the cumulative sums of all selected parameters are kept, 8 "
-             "bytes each and step; where --memory is too small for all steps (or those of --every), every second one is "
-             "dropped, so that the curves have fewer points and each point is exact. With --two-pass a recording is read "
-             "twice instead, and memory is 8 bytes per parameter. Both write the same frames where memory suffices.",
+    .about = "Reads an lca stream and writes, for each layer, the cumulative loss change of its K most helping and K "
+             "most hurting parameters and of K drawn at random (params, after each step), which parameters these are "
+             "(params_chosen), and their sums (params_total); and for each --neuron the sums of its weights in the "
+             "shape of its input (neuron_total): the image of what the neuron learned, for a layer that reads the "
+             "image.\n\nWho helped most is known at the end. In one pass the cumulative sums of all selected "
+             "parameters are kept, 8 bytes each and step; where --memory is too small for all steps (or those of "
+             "--every), every second one is dropped, so that the curves have fewer points and each point is exact. "
+             "With --two-pass a recording is read twice instead, and memory is 8 bytes per parameter. Both write the "
+             "same frames where memory suffices.",
     .examples = "  lca-params --two-pass --in run.lca -k 10 | lca-tap --data --kind params\n"
                 "  lca-params --every 100 --in ipc:lca | lca-tap --json > params.jsonl\n"
                 "  lca-params --neuron dense1:7 < run.lca | lca-tap --data --kind neuron_total",

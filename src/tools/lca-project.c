@@ -35,8 +35,8 @@ static struct {
 static const struct lca_opt opts[] = {
     {"directions", 'd', LCA_OPT_STR, &opt.file, "FILE.npy", "Orthonormal directions, float32 or float64 [directions]"
      "[parameters], saved by numpy.save; needed.", 0, 0, false},
-    {"tolerance", 0, LCA_OPT_NUM, &opt.tolerance, "X", "How far their scalar products may be from 0 and 1 (default 1e-5).",
-     0, 1, false},
+    {"tolerance", 0, LCA_OPT_NUM, &opt.tolerance, "X", "How far their scalar products may be from 0 and 1 (default "
+     "1e-5).", 0, 1, false},
     {"seed", 0, LCA_OPT_INT, &opt.seed, "N", "Seed of the random directions (default 1).", 0, 4294967295.0, false},
     LCA_FILTER_OPTS(opt.filter),
     {0},
@@ -84,8 +84,8 @@ static int read_directions(struct project *x, struct lca_err *err)
     if (!q)
         return -1;
     if (x->k == 0 || columns != s->P)
-        return lca_fail(err, LCA_USAGE, "%s is [%llu, %llu]: directions for this stream are [k, %llu], k from 1", opt.file,
-                        (unsigned long long)x->k, (unsigned long long)columns, (unsigned long long)s->P);
+        return lca_fail(err, LCA_USAGE, "%s is [%llu, %llu]: directions for this stream are [k, %llu], k from 1",
+                        opt.file, (unsigned long long)x->k, (unsigned long long)columns, (unsigned long long)s->P);
     /* what changes results: the directions, by content, and the seed */
     uint8_t digest[LCA_SHA256_LEN];
     char hex[LCA_SHA256_HEX];
@@ -96,10 +96,10 @@ static int read_directions(struct project *x, struct lca_err *err)
     double error = lca_basis_error(q, x->k, s->K, &a, &b);
     if (error <= opt.tolerance)
         return 0;
-    return lca_fail(err, LCA_USAGE, "%s is not orthonormal%s: directions %llu and %llu have a scalar product that is off by "
-                    "%.3g; numpy.linalg.qr(Q.T)[0].T makes an orthonormal basis of the rows of Q", opt.file,
-                    opt.filter.select.layers ? " on the selected layers" : "", (unsigned long long)a, (unsigned long long)b,
-                    error);
+    return lca_fail(err, LCA_USAGE, "%s is not orthonormal%s: directions %llu and %llu have a scalar product that is "
+                    "off by %.3g; numpy.linalg.qr(Q.T)[0].T makes an orthonormal basis of the rows of Q", opt.file,
+                    opt.filter.select.layers ? " on the selected layers" : "", (unsigned long long)a,
+                    (unsigned long long)b, error);
 }
 
 static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
@@ -299,13 +299,14 @@ static const struct lca_tool tool = {
     .summary = "allocate loss changes to directions instead of parameters",
     .usage = "--directions FILE.npy [OPTION]...",
     .about = "Reads an lca stream with movement d and effective gradient G (lca-integrate --emit lca,move,eff) and an "
-             "orthonormal set of directions q, and writes, for each step, the loss change along each direction, (d.q)(G.q), "
-             "and beside it what the axes, the single parameters, did there: the sum of q_i^2 A_i. Over a whole basis both "
-             "add up to the loss change; where a direction is an axis they are the same. As a baseline the same for as many "
-             "random directions. At the end the sums over steps, and the percentage of the loss change and of the squared "
-             "movement that the directions have. Values are nat; below 0 helps.\n\nWith --layers the directions must be "
-             "orthonormal on the selected layers.\n\nMemory: 16 bytes per direction and parameter, for any number of "
-             "steps. Making k random directions takes about k^2 times the number of parameters.",
+             "orthonormal set of directions q, and writes, for each step, the loss change along each direction, "
+             "(d.q)(G.q), and beside it what the axes, the single parameters, did there: the sum of q_i^2 A_i. Over a "
+             "whole basis both add up to the loss change; where a direction is an axis they are the same. As a "
+             "baseline the same for as many random directions. At the end the sums over steps, and the percentage of "
+             "the loss change and of the squared movement that the directions have. Values are nat; below 0 "
+             "helps.\n\nWith --layers the directions must be orthonormal on the selected layers.\n\nMemory: 16 bytes "
+             "per direction and parameter, for any number of steps. Making k random directions takes about k^2 times "
+             "the number of parameters.",
     .examples = "  lca-project --directions pca.npy < run.lca | lca-tap --kind project_total",
     .opts = opts,
     .max_args = 0,

@@ -49,8 +49,8 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
 static int put(const struct units *x, struct lca_emit *e, const char *kind, unsigned set, unsigned layer, uint32_t n,
                const double *data, struct lca_err *err)
 {
-    struct lca_agg a = {.kind = kind, .it = x->it, .set = x->in->set[set].name, .unit = "nat", .dt = "<f8", .data = data,
-                        .dims = {"layer", "unit"}, .shape = {1, n}, .n_dims = 2,
+    struct lca_agg a = {.kind = kind, .it = x->it, .set = x->in->set[set].name, .unit = "nat", .dt = "<f8",
+                        .data = data, .dims = {"layer", "unit"}, .shape = {1, n}, .n_dims = 2,
                         .keys = json_pack("{s:[s]}", "layer", x->in->table.layer[layer].name)};
     return lca_emit_agg(e, &a, err);
 }
@@ -145,10 +145,10 @@ static const struct lca_tool tool = {
     .name = "lca-units",
     .summary = "sum loss changes per neuron and channel",
     .usage = "[OPTION]...",
-    .about = "Reads an lca stream and writes, for each step, set and layer, the loss change of each output unit, a neuron "
-             "or channel with its weights, bias and batch norm (units), and of the weights at each input unit (inputs). "
-             "The units of a layer add up to the layer. At the end the totals. Values are nat; below 0 helps.\n\nMemory: "
-             "24 bytes per unit and set, for any number of steps.",
+    .about = "Reads an lca stream and writes, for each step, set and layer, the loss change of each output unit, a "
+             "neuron or channel with its weights, bias and batch norm (units), and of the weights at each input unit "
+             "(inputs). The units of a layer add up to the layer. At the end the totals. Values are nat; below 0 "
+             "helps.\n\nMemory: 24 bytes per unit and set, for any number of steps.",
     .examples = "  lca-units < run.lca | lca-tap --data --kind units_total\n"
                 "  lca-units --layers conv1 --every 10 < run.lca | lca-tap --csv --kind units    # channels x steps",
     .opts = opts,

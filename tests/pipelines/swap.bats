@@ -11,7 +11,8 @@ start_run() {
     lca-data make synth:1,2000 --out run.data >/dev/null
     cat >stages <<'END'
 train:     lca-train --net mnist-fc --data run.data --iterations 60 --batch 50 --out ipc:theta
-integrate: lca-integrate --in ipc:theta --pool ipc:pool --by-class --tolerance off --out ipc:lca --expect layers,helping,record
+integrate: lca-integrate --in ipc:theta --pool ipc:pool --by-class --tolerance off --out ipc:lca \
+           --expect layers,helping,record
 grad:      lca-grad --data run.data --pool ipc:pool
 layers:    lca-layers --in ipc:lca --out $LCA_OUT/first.lca
 helping:   lca-helping --in ipc:lca --out $LCA_OUT/helping.lca

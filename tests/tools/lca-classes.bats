@@ -73,7 +73,8 @@ share, more = conv1('p.lca', 'concentrated_total')
 assert share.tolist() == [0, 100, 100] and more['excluded'] == [1, 5, 4, 3] and more['units'] == [3, 5, 4, 3]
 assert conv1('q.lca', 'concentrated_total')[0].tolist() == [50, 100, 100]
 final = read('p.lca')[-1][0]['final']['class_concentration']
-assert final[0] == {'name': 'conv1', 'units': 3, 'excluded': 1, 'percent_r1': 0.0, 'percent_r2': 100.0, 'percent_r3': 100.0}
+assert final[0] == {'name': 'conv1', 'units': 3, 'excluded': 1, 'percent_r1': 0.0, 'percent_r2': 100.0,
+                    'percent_r3': 100.0}
 assert final[1] == {'name': 'conv2', 'units': 5, 'excluded': 5}
 sums, _ = conv1('p.lca', 'class_units_total')
 assert sums.tolist() == [[-3, -4, 2], [-1, 1, 0], [0, -1, 1]]

@@ -137,8 +137,8 @@ np.save('narrow.npy', q[:, :4779])
 np.save('none.npy', q[:0])
 np.save('whole.npy', np.ones((2, 4780), int))
 PY
-    for bad in long:'directions 1 and 1' skew:'directions 0 and 2' nan:'off by nan' narrow:'[3, 4779]' none:'[0, 4780]' \
-        whole:'float32 or float64' absent:'cannot open'; do
+    for bad in long:'directions 1 and 1' skew:'directions 0 and 2' nan:'off by nan' narrow:'[3, 4779]' \
+        none:'[0, 4780]' whole:'float32 or float64' absent:'cannot open'; do
         run --separate-stderr lca-project -d "${bad%%:*}.npy" --in "$FILES/a.lca" --out p.lca
         assert_failure 2
         [[ $stderr == *"${bad#*:}"* ]] || fail "$stderr"

@@ -69,7 +69,7 @@ for f, g in zip(a, b):
     assert g[0]['keys'][axis] == [f[0]['keys'][axis][k] for k in keep] and keep
     assert (array(g) == array(f)[..., keep]).all()
 # all parameters are now those of the layer
-a, b = of_kind(read('all-h.lca'), 'agg', kind='helping_total')[0], of_kind(read('two-h.lca'), 'agg', kind='helping_total')[0]
+a, b = [of_kind(read(f), 'agg', kind='helping_total')[0] for f in ('all-h.lca', 'two-h.lca')]
 assert b[0]['keys']['group'] == ['all', 'two'] and np.array_equal(array(b)[1], array(a)[2], equal_nan=True)
 assert np.array_equal(array(b)[0], array(b)[1], equal_nan=True)
 h, = of_kind(read('two-h.lca'), 'agg', kind='helping_histogram')
@@ -151,4 +151,21 @@ PY
     assert_failure 5
     [[ $stderr == *"step 2 of val: lca of parameter 4703, one/kernel[783][5], is -inf: "* ]]
     lca-layers --in inf.lca --classes 3,5 --out p.lca
+}
+
+@test "sets that HEAD does not have, or has out of order" {
+    py <<'PY'
+import os
+a = read(os.environ['FILES'] + '/plain.lca')
+a[0][0]['data']['sets'].reverse()
+write('reversed.lca', a)
+a[0][0]['data']['sets'] = a[0][0]['data']['sets'][1:]
+write('less.lca', a)
+PY
+    run --separate-stderr lca-layers --in reversed.lca --out p.lca
+    assert_failure 5
+    [[ $stderr == *"HEAD.data.sets: train must be the first, and once" ]]
+    run --separate-stderr lca-layers --in less.lca --out p.lca
+    assert_failure 5
+    [[ $stderr == *"seq 1: the set 'val' is not among HEAD's" ]]
 }

@@ -81,8 +81,8 @@ static void test_paths(void **state)
     check(CONV("a", 3, "same") ", " CONV("b", 3, "same") ", " BN, "b ");
     check(CONV("a", 3, "same") ", {\"type\": \"dense\", \"name\": \"b\", \"units\": 5}, " BN, "a b ");
     /* every path counts: both branches end in the batch norm, or one does not */
-    check(CONV("a", 3, "same") ", {\"type\": \"residual\", \"name\": \"r\", \"layers\": [" CONV("b", 1, "same") "]}, " BN,
-          "a r/b ");
+    check(CONV("a", 3, "same") ", {\"type\": \"residual\", \"name\": \"r\", \"layers\": [" CONV("b", 1, "same")
+          "]}, " BN, "a r/b ");
     check(CONV("a", 3, "same") ", {\"type\": \"residual\", \"name\": \"r\", \"layers\": [" CONV("b", 3, "same") ", " BN
           "]}, " OP("relu"), "r/b ");
 }
