@@ -112,7 +112,7 @@ def check_units(s, out):
                              'percent_inputs_helping': 100 * (in_sum < 0).sum() / len(i)}, f
 
 
-def check_classes(s, out, threshold=80.0):
+def check_classes(s, out, threshold=80.0, by_step=False):
     C, last = range(len(s.classes)), s.steps[-1]
     scale = s.N['train'] / s.n
     for set_ in s.sets:
@@ -124,6 +124,10 @@ def check_classes(s, out, threshold=80.0):
             if set_ == 'train':
                 near(take_classes(out, 'class_means', set_, t, s), now * scale[:, None], size * scale.max())
             total += now
+            for name in s.layers if by_step and set_ == 'train' else []:
+                sums = np.array([s.outputs(s.A(set_, t, c), name) for c in C])
+                got, _ = out.take('class_units', 'train', t, ['layer', 'class', 'unit'], name, **{'class': s.classes})
+                near(got, [sums], size)
         size = size_of(s, set_, C)
         near(take_classes(out, 'classes_total', set_, last, s), total, size)
         if set_ == 'train':

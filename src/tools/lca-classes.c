@@ -4,8 +4,9 @@
  * In: an `lca` stream with frames by class. Out, per step and set: `classes`
  * [class][layer], additive: the classes of a layer add up to its loss change; for the
  * training set also `class_means` [class][layer], the change of the class's own mean
- * loss, N/n_c times that. At the end the same as *_total, and of the training set
- *   class_units_total    [layer][class][unit]  each output unit's sums, one layer a frame
+ * loss, N/n_c times that, and with --units `class_units` [layer][class][unit], each output
+ * unit's sums, one layer a frame. At the end the same as *_total, and of the training set
+ *   class_units_total    [layer][class][unit]
  *   concentration_total  [layer][unit][k]      r_k of each, %; NaN where it helped no class
  *   concentrated_total   [layer][k]            % of the units with r_k above --threshold,
  *                                              of those that helped any class */
@@ -21,9 +22,12 @@
 
 static struct lca_filter_args args;
 static double threshold = 80;
+static bool by_step;
 static const struct lca_opt opts[] = {
     {"threshold", 0, LCA_OPT_NUM, &threshold, "PERCENT", "A unit is concentrated on k classes when they have more than "
      "this part of its help (default 80).", 0, 100, false},
+    {"units", 0, LCA_OPT_FLAG, &by_step, NULL, "Also write what each class did to each output unit in each step.", 0, 0,
+     false},
     LCA_FILTER_OPTS(args),
     {0},
 };
@@ -33,8 +37,9 @@ enum { RS = LCA_CONCENTRATION };
 struct classes {
     const struct lca_stream *in;
     struct lca_units units;
-    double *now;                        /* [unit], of the class at hand */
-    double *by_unit;                    /* [class][unit], train, since the first step */
+    double *now;                        /* [class][unit], of the step and set at hand */
+    double *by_unit;                    /* the same of train, since the first step */
+    double *one;                        /* the same of one layer, to be written */
     double *scale;                      /* [class]: N / n_c */
     struct {
         double *now, *total;            /* [class][layer] */
@@ -55,12 +60,13 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
         return lca_fail(err, LCA_USAGE, "the stream has no frames by class: it needs lca-integrate --by-class");
     if (lca_units_init(&x->units, &s->table, err) < 0)
         return -1;
-    x->now = lca_alloc(x->units.n_out, sizeof *x->now, err);
+    x->now = lca_alloc(s->n_classes * x->units.n_out, sizeof *x->now, err);
     x->by_unit = lca_alloc(s->n_classes * x->units.n_out, sizeof *x->by_unit, err);
+    x->one = lca_alloc(s->n_classes * x->units.n_out, sizeof *x->one, err);
     x->scale = lca_alloc(s->n_classes, sizeof *x->scale, err);
     x->share = lca_alloc(s->table.n_layer * RS, sizeof *x->share, err);
     x->excluded = lca_alloc(s->table.n_layer, sizeof *x->excluded, err);
-    if (!x->now || !x->by_unit || !x->scale || !x->share || !x->excluded)
+    if (!x->now || !x->by_unit || !x->one || !x->scale || !x->share || !x->excluded)
         return -1;
     for (unsigned k = 0; k < s->n_set; k++) {
         x->set[k].now = lca_alloc(n, sizeof (double), err);
@@ -97,36 +103,6 @@ static int put_both(const struct classes *x, struct lca_emit *e, const char *con
     return put(x, e, kind[1], set, v, err);
 }
 
-static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct lca_err *err)
-{
-    static const char *const kind[] = {"classes", "class_means"};
-    struct classes *x = arg;
-    unsigned n_layer = x->in->table.n_layer, s = st->s;
-    if (st->cls < 0)
-        return 0;
-    if (st->cls != (int)x->set[s].came || (st->cls > 0 && st->it != x->set[s].it))
-        return lca_fail(err, LCA_CORRUPT, "step %llu of %s: the frame of class %d comes where that of class %u is due",
-                        (unsigned long long)st->it, st->set, st->cls, x->set[s].came);
-    x->set[s].it = st->it;
-    lca_units_sum(&x->units, &x->in->table, st->v, NULL, x->now);
-    double *row = x->set[s].now + (size_t)st->cls * n_layer, *total = x->set[s].total + (size_t)st->cls * n_layer;
-    double *by_unit = x->by_unit + (size_t)st->cls * x->units.n_out;
-    for (unsigned l = 0; l < n_layer; l++) {
-        const struct lca_layer_units *u = &x->units.layer[l];
-        row[l] = 0;
-        for (uint64_t k = u->out; k < u->out + u->n_out; k++)
-            row[l] += x->now[k];
-        total[l] += row[l];
-    }
-    for (uint64_t k = 0; s == 0 && k < x->units.n_out; k++)
-        by_unit[k] += x->now[k];
-    if (++x->set[s].came < x->in->n_classes)
-        return 0;
-    x->set[s].came = 0;
-    x->set[s].steps++;
-    return st->shown ? put_both(x, e, kind, s, x->set[s].now, err) : 0;
-}
-
 static int put_layer(const struct classes *x, struct lca_emit *e, unsigned layer, struct lca_agg a, struct lca_err *err)
 {
     a.it = x->set[0].it;
@@ -141,21 +117,66 @@ static int put_layer(const struct classes *x, struct lca_emit *e, unsigned layer
     return lca_emit_agg(e, &a, err);
 }
 
-/* Units of one layer: [class][unit] sums, [unit][k] concentration. */
+/* Sums of one layer's units by class. Leaves them in x->one, [class][unit]. */
+static int put_sums(const struct classes *x, struct lca_emit *e, const char *kind, unsigned layer, const double *sums,
+                    struct lca_err *err)
+{
+    const struct lca_layer_units *u = &x->units.layer[layer];
+    for (unsigned c = 0; c < x->in->n_classes; c++)
+        memcpy(x->one + (size_t)c * u->n_out, sums + c * x->units.n_out + u->out, u->n_out * sizeof *sums);
+    struct lca_agg a = {.kind = kind, .unit = "nat", .data = x->one, .dims = {NULL, "class", "unit"},
+                        .shape = {1, x->in->n_classes, u->n_out},
+                        .keys = json_pack("{s:o}", "class", lca_filter_class_names(x->in))};
+    return put_layer(x, e, layer, a, err);
+}
+
+static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct lca_err *err)
+{
+    static const char *const kind[] = {"classes", "class_means"};
+    struct classes *x = arg;
+    unsigned n_layer = x->in->table.n_layer, s = st->s;
+    if (st->cls < 0)
+        return 0;
+    if (st->cls != (int)x->set[s].came || (st->cls > 0 && st->it != x->set[s].it))
+        return lca_fail(err, LCA_CORRUPT, "step %llu of %s: the frame of class %d comes where that of class %u is due",
+                        (unsigned long long)st->it, st->set, st->cls, x->set[s].came);
+    x->set[s].it = st->it;
+    double *now = x->now + (size_t)st->cls * x->units.n_out, *by_unit = x->by_unit + (now - x->now);
+    double *row = x->set[s].now + (size_t)st->cls * n_layer, *total = x->set[s].total + (size_t)st->cls * n_layer;
+    lca_units_sum(&x->units, &x->in->table, st->v, NULL, now);
+    for (unsigned l = 0; l < n_layer; l++) {
+        const struct lca_layer_units *u = &x->units.layer[l];
+        row[l] = 0;
+        for (uint64_t k = u->out; k < u->out + u->n_out; k++)
+            row[l] += now[k];
+        total[l] += row[l];
+    }
+    for (uint64_t k = 0; s == 0 && k < x->units.n_out; k++)
+        by_unit[k] += now[k];
+    if (++x->set[s].came < x->in->n_classes)
+        return 0;
+    x->set[s].came = 0;
+    x->set[s].steps++;
+    if (!st->shown)
+        return 0;
+    for (unsigned l = 0; by_step && s == 0 && l < n_layer; l++)
+        if (put_sums(x, e, "class_units", l, x->now, err) < 0)
+            return -1;
+    return put_both(x, e, kind, s, x->set[s].now, err);
+}
+
+/* Units of one layer: their sums by class, and how concentrated they are. */
 static int put_units(struct classes *x, struct lca_emit *e, unsigned layer, struct lca_err *err)
 {
     const struct lca_layer_units *u = &x->units.layer[layer];
-    unsigned n_class = x->in->n_classes;
     uint64_t above[RS] = {0}, included = 0;
-    double *sums = lca_alloc((size_t)n_class * u->n_out, sizeof *sums, err);
+    if (put_sums(x, e, "class_units_total", layer, x->by_unit, err) < 0)
+        return -1;
     double *r = lca_alloc((size_t)u->n_out * RS, sizeof *r, err);
-    int result = -1;
-    if (!sums || !r)
-        goto out;
-    for (unsigned c = 0; c < n_class; c++)
-        memcpy(sums + (size_t)c * u->n_out, x->by_unit + c * x->units.n_out + u->out, u->n_out * sizeof *sums);
+    if (!r)
+        return -1;
     for (uint32_t k = 0; k < u->n_out; k++) {
-        bool helped = lca_concentration(r + (size_t)k * RS, sums + k, u->n_out, n_class) > 0;
+        bool helped = lca_concentration(r + (size_t)k * RS, x->one + k, u->n_out, x->in->n_classes) > 0;
         included += helped;
         for (int j = 0; j < RS; j++) {
             r[(size_t)k * RS + j] *= 100;
@@ -165,16 +186,9 @@ static int put_units(struct classes *x, struct lca_emit *e, unsigned layer, stru
     x->excluded[layer] = u->n_out - included;
     for (int j = 0; j < RS; j++)
         x->share[layer * RS + j] = included > 0 ? 100.0 * (double)above[j] / (double)included : NAN;
-    struct lca_agg by_class = {.kind = "class_units_total", .unit = "nat", .data = sums,
-                               .dims = {NULL, "class", "unit"}, .shape = {1, n_class, u->n_out},
-                               .keys = json_pack("{s:o}", "class", lca_filter_class_names(x->in))};
-    struct lca_agg concentration = {.kind = "concentration_total", .unit = "%", .data = r, .dims = {NULL, "unit", "k"},
-                                    .shape = {1, u->n_out, RS}};
-    result = put_layer(x, e, layer, by_class, err);
-    if (result == 0)
-        result = put_layer(x, e, layer, concentration, err);
-out:
-    free(sums);
+    struct lca_agg a = {.kind = "concentration_total", .unit = "%", .data = r, .dims = {NULL, "unit", "k"},
+                        .shape = {1, u->n_out, RS}};
+    int result = put_layer(x, e, layer, a, err);
     free(r);
     return result;
 }
@@ -237,7 +251,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     (void)argc, (void)argv;
     static struct classes x;
     struct lca_filter f = {.prog = "lca-classes", .stream = "classes", .self = &x, .start = start, .step = step,
-                           .end = end, .final = final, .args = json_pack("{s:f}", "threshold", threshold)};
+                           .end = end, .final = final};
+    f.args = json_pack("{s:f, s:b}", "threshold", threshold, "units", by_step);
     int result = lca_filter_run(&f, &args, err);
     for (unsigned k = 0; k < LCA_SETS; k++) {
         free(x.set[k].now);
@@ -245,6 +260,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     }
     free(x.now);
     free(x.by_unit);
+    free(x.one);
     free(x.scale);
     free(x.share);
     free(x.excluded);
@@ -261,10 +277,11 @@ static const struct lca_tool tool = {
              "loss (class_means). At the end the totals; the sums of each output unit by class (class_units_total); "
              "on how few classes the help of each unit is concentrated: the part of its k most helped classes in its "
              "help to all, k = 1, 2, 3 (concentration_total); and how many units have more than --threshold there "
-             "(concentrated_total). Units that helped no class are left out and counted.\n\nMemory: 8 bytes per class "
-             "and unit, for any number of steps.",
+             "(concentrated_total). Units that helped no class are left out and counted.\n\nMemory: 24 bytes per "
+             "class and unit, for any number of steps.",
     .examples = "  lca-classes < run.lca | lca-tap --kind concentrated_total\n"
-                "  lca-classes --classes 0,8 --layers dense1 < run.lca | lca-tap --kind classes",
+                "  lca-classes --classes 0,8 --layers dense1 < run.lca | lca-tap --kind classes\n"
+                "  lca-classes --units --layers dense1 < run.lca | lca-tap --data --kind class_units",
     .opts = opts,
     .max_args = 0,
     .run = run,

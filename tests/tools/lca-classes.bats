@@ -32,12 +32,12 @@ PY
 from handmade import *
 write('hand.lca', stream(NET, TENSORS, 6, sets=(('train', 100), ('test', 50)), classes=CLASSES, value=noise(4)))
 PY
-    lca-classes --threshold 60 <hand.lca >p.lca
+    lca-classes --threshold 60 --units <hand.lca >p.lca
     py <<'PY'
 import oracle
 p = read('p.lca')
-oracle.check('classes', read('hand.lca'), p, threshold=60.0)
-assert p[0][0]['prov'][-1]['args'] == {'threshold': 60.0}
+oracle.check('classes', read('hand.lca'), p, threshold=60.0, by_step=True)
+assert p[0][0]['prov'][-1]['args'] == {'threshold': 60.0, 'units': True}
 share, = of_kind(p, 'agg', kind='concentrated_total')
 assert 0 < array(share)[:, 0].max() <= 100 and (array(share)[:, 2] == 100).all()
 PY
