@@ -4,7 +4,7 @@
 # make test-long   the accuracy bars on real MNIST, and large chunks against the
 #                  reference: half an hour
 # make san         every test under AddressSanitizer and UBSan
-# make bench       speed beside PyTorch
+# make bench       speed: gradients beside PyTorch, filters beside memory
 # make man         docs/man/*.1 from the programs' own option tables
 # make clean
 MAKEFLAGS += --no-builtin-rules
@@ -58,6 +58,7 @@ bench: all
 	@.ci/install test
 	@tests/bench/mnist-fc.sh
 	@tests/bench/networks.sh
+	@tests/bench/filters.sh
 man: all
 	@for t in $(notdir $(tools)); do bin/$$t --man > docs/man/$$t.1; done
 clean:
@@ -68,6 +69,8 @@ $(B)/liblca.a: $(library)
 	@rm -f $@ && ar rcs $@ $^
 # Kernels may contract a*b+c: without FMA they lose a quarter of their speed.
 $(B)/backend/cpu/%.o: CFLAGS += -O3 -ffp-contract=fast
+# Sums over vectors: the order of additions is in the code, -O3 only makes vectors of them.
+$(B)/lca/%.o $(B)/filter/finite.o: CFLAGS += -O3
 $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc  $<"

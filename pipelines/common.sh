@@ -3,6 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PATH=$(cd "$here/.." && pwd)/bin:$PATH
+. "$here/filters.sh"
 
 usage() {
     cat <<EOF
@@ -38,6 +39,8 @@ allocation
   --sets A,B         sets to allocate the loss of (default ${sets:-train, and val where there is one})
   --heldout N        the first N examples of each set but train (default: all; 0: no such set)
   --by-class         also allocate the loss of each class
+  --filter WHAT      also units, params and so on (lca-units, lca-params ...): names parted by
+                     commas, one name with options of its own, or all; may be given again
 the run
   --workers N        gradient workers (default: one per core)
   --device D         of the workers (default $device)
@@ -57,6 +60,10 @@ parse() {
         -h|--help) usage; exit 0 ;;
         --by-class) by_class=1 ;;
         --record) record=1 ;;
+        --filter)
+            [ $# -ge 2 ] || die "$1 needs a value: see --help"
+            filters+=("$2")
+            shift ;;
         --plan) plan=1 ;;
         --freeze|--layer-lr|--layer-momentum|--delay)
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
@@ -113,17 +120,20 @@ arguments() {
     integrator="--rule $rule${chunk:+ --chunk $chunk}${tolerance:+ --tolerance $tolerance}"
     integrator+="${min_pieces:+ --min-pieces $min_pieces}${max_pieces:+ --max-pieces $max_pieces}"
     integrator+="${by_class:+ --by-class}${sets:+ --sets $sets}${heldout:+ --heldout $heldout}"
+    choose_filters
+    integrator+=$(filter_emit)
 }
 
 stages() {
     cat <<EOF
 train:     lca-train $trainer --out ipc:theta --expect integrate${record:+,record-theta}
 grad*$workers: lca-grad --data $(quoted "$file") --device $device --pool ipc:pool
-integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check${record:+,record-lca}
+integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check$(filter_names)${record:+,record-lca}
 layers:    lca-layers  --in ipc:lca --out - --tap ipc:layers  | lca-tap --json > "\$LCA_OUT/layers.jsonl"
 helping:   lca-helping --in ipc:lca --out - --tap ipc:helping | lca-tap --json > "\$LCA_OUT/helping.jsonl"
 check:     lca-check   --in ipc:lca > "\$LCA_OUT/check.txt"
 EOF
+    filter_stages
     if [ -n "$record" ]; then
         cat <<EOF
 record-theta: lca-cat --in ipc:theta --out "\$LCA_OUT/theta.lca"

@@ -14,6 +14,8 @@ enum lca_rng_purpose {
     LCA_RNG_DROPOUT = 3,    /* step: training step, index: layer and unit */
     LCA_RNG_SYNTH   = 4,    /* step: example, index: which draw */
     LCA_RNG_NULL    = 5,    /* null models of the statistical tests */
+    LCA_RNG_CHOICE  = 6,    /* parameters drawn as a sample; step: layer, index: draw */
+    LCA_RNG_BASIS   = 7,    /* random directions; step: direction, index: parameter */
     LCA_RNG_TEST    = 99,   /* tests and benchmarks */
 };
 

@@ -17,6 +17,7 @@ struct array {
     unsigned size;          /* bytes of an element */
     uint64_t shape[MAX_AXES];
     int axes;
+    bool fortran;           /* column major */
 };
 
 static int no_npy(const struct lca_input *in, const char *what, struct lca_err *err)
@@ -51,14 +52,12 @@ static int parse(struct array *a, const struct lca_input *in, const char *header
         return no_npy(in, "its header lacks descr, fortran_order or shape", err);
     if (descr[0] != '\'' || !strchr("<>|=", descr[1]) || !isalpha((unsigned char)descr[2]) ||
         !strchr("1248", descr[3]) || descr[4] != '\'')
-        return lca_fail(err, LCA_USAGE, "%s: elements %.12s are not integers of 1, 2, 4 or 8 "
+        return lca_fail(err, LCA_USAGE, "%s: elements %.12s are not numbers of 1, 2, 4 or 8 "
                         "bytes: convert them with astype", in->path, descr);
     a->order = descr[1];
     a->kind = descr[2];
     a->size = (unsigned)(descr[3] - '0');
-    if (strncmp(fortran, "False", 5) != 0)
-        return lca_fail(err, LCA_USAGE, "%s is in Fortran order: save numpy.ascontiguousarray of "
-                        "it", in->path);
+    a->fortran = strncmp(fortran, "False", 5) != 0;
     if (*shape++ != '(')
         return no_npy(in, "its shape is no tuple", err);
     for (a->axes = 0; *shape && *shape != ')'; a->axes++) {
@@ -110,6 +109,10 @@ static int read_images(struct lca_examples *e, const char *path, struct lca_err 
     int result = -1;
     if (open_array(&a, &in, path, err) < 0)
         goto out;
+    if (a.fortran) {
+        lca_fail(err, LCA_USAGE, "%s is in Fortran order: save numpy.ascontiguousarray of it", path);
+        goto out;
+    }
     if (a.kind != 'u' || a.size != 1 || (a.axes != 3 && a.axes != 4)) {
         lca_fail(err, LCA_USAGE, "%s holds elements of type %c%u in %d axes: images are uint8 "
                  "[n, height, width] or [n, height, width, channels]", path, a.kind, a.size,
@@ -190,4 +193,52 @@ int lca_npy_read(struct lca_examples *e, const char *images, const char *labels,
         return -1;
     }
     return 0;
+}
+
+static double real(const struct array *a, const uint8_t *p)
+{
+    uint64_t bits = 0;
+    for (unsigned k = 0; k < a->size; k++)
+        bits = bits << 8 | p[a->order == '>' ? k : a->size - 1 - k];
+    uint32_t half = (uint32_t)bits;
+    float single;
+    double x;
+    memcpy(&single, &half, sizeof single);
+    memcpy(&x, &bits, sizeof x);
+    return a->size == 4 ? single : x;
+}
+
+double *lca_npy_matrix(const char *path, uint64_t *rows, uint64_t *columns, struct lca_err *err)
+{
+    struct lca_input in;
+    struct array a;
+    double *m = NULL;
+    uint64_t n, bytes;
+    if (open_array(&a, &in, path, err) < 0)
+        goto fail;
+    if (a.kind != 'f' || (a.size != 4 && a.size != 8) || (a.axes != 1 && a.axes != 2)) {
+        lca_fail(err, LCA_USAGE, "%s holds elements of type %c%u in %d axes: a matrix is float32 or float64 "
+                 "[rows, columns]", path, a.kind, a.size, a.axes);
+        goto fail;
+    }
+    *rows = a.axes == 2 ? a.shape[0] : 1;
+    *columns = a.shape[a.axes - 1];
+    if (__builtin_mul_overflow(*rows, *columns, &n) || __builtin_mul_overflow(n, a.size, &bytes))
+        bytes = UINT64_MAX;
+    if (lca_input_room(&in, bytes, err) < 0 || !(m = lca_alloc(n, sizeof *m, err)))
+        goto fail;
+    for (uint64_t i = 0; i < n; i++) {
+        uint8_t p[8];
+        if (lca_input_read(&in, p, a.size, err) < 0)
+            goto fail;
+        m[a.fortran ? i % *rows * *columns + i / *rows : i] = real(&a, p);
+    }
+    if (lca_input_end(&in, err) < 0)
+        goto fail;
+    lca_input_close(&in);
+    return m;
+fail:
+    lca_input_close(&in);
+    free(m);
+    return NULL;
 }

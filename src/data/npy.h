@@ -2,6 +2,8 @@
 #ifndef LCA_DATA_NPY_H
 #define LCA_DATA_NPY_H
 
+#include <stdint.h>
+
 #include "data/examples.h"
 
 /* Fills e, to be cleared, from uint8 images [n][height][width] or
@@ -9,5 +11,9 @@
  * LCA_CORRUPT when a file is damaged, LCA_USAGE when it holds something else. */
 int lca_npy_read(struct lca_examples *e, const char *images, const char *labels,
                  struct lca_err *err) LCA_MUST_USE;
+
+/* A matrix of float32 or float64, [rows][columns] or [columns], which is one row.
+ * Returned [rows][columns], to be freed; NULL: LCA_CORRUPT or LCA_USAGE as above. */
+double *lca_npy_matrix(const char *path, uint64_t *rows, uint64_t *columns, struct lca_err *err) LCA_MUST_USE;
 
 #endif

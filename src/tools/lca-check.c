@@ -19,7 +19,7 @@
 static struct {
     double max_total, max_mean, max_step;
     bool json, except_max;
-    struct lca_link_args link;
+    struct lca_filter_args filter;
 } opt;
 
 static const struct lca_opt opts[] = {
@@ -34,7 +34,7 @@ static const struct lca_opt opts[] = {
     {"json", 0, LCA_OPT_FLAG, &opt.json, NULL, "One JSON object instead of the table.", 0, 0, false},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_LOST_OPT(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.filter.link), LCA_LOST_OPT(opt.filter.link), {0}};
 
 enum { MAX_SETS = 3 };
 
@@ -293,8 +293,9 @@ static int run(int argc, char **argv, struct lca_err *err)
     (void)argv;
     (void)argc;
     static struct check x;
-    struct lca_filter f = {.prog = "lca-check", .self = &x, .start = start, .step = step, .end = end, .final = final};
-    int result = lca_filter_run(&f, &opt.link, err);
+    struct lca_filter f = {.prog = "lca-check", .any_value = true, .self = &x, .start = start, .step = step,
+                           .end = end, .final = final};
+    int result = lca_filter_run(&f, &opt.filter, err);
     for (unsigned k = 0; k < x.n_set; k++)
         free(x.set[k].A);
     return result == 0 && *x.broken ? lca_fail(err, LCA_INTERNAL, "%s", x.broken) : result;

@@ -11,25 +11,24 @@
 #include "base/buf.h"
 #include "base/tool.h"
 #include "filter/filter.h"
+#include "lca/sums.h"
 
-static struct lca_link_args args;
-static const struct lca_opt opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), {0}};
-
-enum { MAX_SETS = 3 };
+static struct lca_filter_args args;
+static const struct lca_opt opts[] = {LCA_FILTER_OPTS(args), {0}};
 
 struct sums {
-    char set[8];
     double *tensor, *layer;             /* of this step */
     double *tensors, *layers;           /* since the first step */
     double *classes, *classes_total;    /* [class][layer] */
-    uint64_t argmin[4096];              /* step after which a layer's curve was least */
-    double least[4096];
+    double *least;                      /* [layer]: of its cumulative curve, which begins at 0 */
+    uint64_t *argmin;                   /* [layer]: steps after which the curve was least */
+    uint64_t steps;
 };
 
 struct layers {
     const struct lca_stream *in;
-    struct sums set[MAX_SETS];
-    unsigned n_set, n_layer, n_tensor;
+    struct sums set[LCA_SETS];
+    unsigned n_layer, n_tensor;
     uint64_t it;
     bool by_class;
 };
@@ -41,30 +40,22 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
     x->n_layer = s->table.n_layer;
     x->n_tensor = s->table.n_tensor;
     x->by_class = s->head->bycls;
-    if (x->n_layer > sizeof x->set[0].least / sizeof x->set[0].least[0])
-        return lca_fail(err, LCA_USAGE, "a network of %u layers: lca-layers takes 4096", x->n_layer);
-    return 0;
-}
-
-static struct sums *sums_of(struct layers *x, const char *set, struct lca_err *err)
-{
-    for (unsigned k = 0; k < x->n_set; k++)
-        if (strcmp(x->set[k].set, set) == 0)
-            return &x->set[k];
-    if (x->n_set == MAX_SETS || strlen(set) >= sizeof x->set[0].set) {
-        lca_fail(err, LCA_CORRUPT, "more sets than train, val and test: '%s'", set);
-        return NULL;
+    size_t by_class = x->by_class ? (size_t)s->n_classes * x->n_layer : 0;
+    for (unsigned k = 0; k < s->n_set; k++) {
+        struct sums *a = &x->set[k];
+        a->tensor = lca_alloc(x->n_tensor, sizeof *a->tensor, err);
+        a->layer = lca_alloc(x->n_layer, sizeof *a->layer, err);
+        a->tensors = lca_alloc(x->n_tensor, sizeof *a->tensors, err);
+        a->layers = lca_alloc(x->n_layer, sizeof *a->layers, err);
+        a->classes = lca_alloc(by_class, sizeof *a->classes, err);
+        a->classes_total = lca_alloc(by_class, sizeof *a->classes_total, err);
+        a->least = lca_alloc(x->n_layer, sizeof *a->least, err);
+        a->argmin = lca_alloc(x->n_layer, sizeof *a->argmin, err);
+        if (!a->tensor || !a->layer || !a->tensors || !a->layers || !a->classes || !a->classes_total || !a->least ||
+            !a->argmin)
+            return -1;
     }
-    struct sums *s = &x->set[x->n_set++];
-    strcpy(s->set, set);
-    size_t by_class = x->by_class ? (size_t)x->in->n_classes * x->n_layer : 1;
-    s->tensor = lca_alloc(x->n_tensor, sizeof (double), err);
-    s->layer = lca_alloc(x->n_layer, sizeof (double), err);
-    s->tensors = lca_alloc(x->n_tensor, sizeof (double), err);
-    s->layers = lca_alloc(x->n_layer, sizeof (double), err);
-    s->classes = lca_alloc(by_class, sizeof (double), err);
-    s->classes_total = lca_alloc(by_class, sizeof (double), err);
-    return s->tensor && s->layer && s->tensors && s->layers && s->classes && s->classes_total ? s : NULL;
+    return 0;
 }
 
 static int put(struct layers *x, struct lca_emit *e, const char *kind, const char *set, bool tensors, bool classes,
@@ -92,16 +83,7 @@ static void sum_up(const struct layers *x, const float *A, double *tensor, doubl
     memset(layer, 0, x->n_layer * sizeof *layer);
     for (unsigned k = 0; k < x->n_tensor; k++) {
         const struct lca_tensor *t = &x->in->table.tensor[k];
-        const float *v = A + t->off;
-        /* eight running sums: the additions need not wait for each other */
-        double part[8] = {0};
-        uint64_t i = 0;
-        for (; i + 8 <= t->len; i += 8)
-            for (int p = 0; p < 8; p++)
-                part[p] += v[i + p];
-        for (; i < t->len; i++)
-            part[0] += v[i];
-        tensor[k] = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+        tensor[k] = lca_sum(A + t->off, t->len);
         layer[t->layer] += tensor[k];
     }
 }
@@ -109,11 +91,8 @@ static void sum_up(const struct layers *x, const float *A, double *tensor, doubl
 static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct lca_err *err)
 {
     struct layers *x = arg;
-    if (st->kind != LCA_KIND_lca)
-        return 0;
-    struct sums *s = sums_of(x, st->set, err);
-    if (!s)
-        return -1;
+    struct sums *s = &x->set[st->s];
+    s->steps++;
     x->it = st->it;
     if (st->cls >= 0) {
         double *row = s->classes + (size_t)st->cls * x->n_layer, *total = s->classes_total + (row - s->classes);
@@ -154,15 +133,18 @@ static double share_beside_kernels(const struct layers *x, const struct sums *s)
 static int end(void *arg, struct lca_emit *e, struct lca_err *err)
 {
     struct layers *x = arg;
-    for (unsigned k = 0; k < x->n_set; k++) {
-        struct sums *s = &x->set[k];
+    for (unsigned k = 0; k < x->in->n_set; k++) {
+        const struct sums *s = &x->set[k];
+        const char *set = x->in->set[k].name;
+        if (s->steps == 0)
+            continue;
         json_t *argmin = json_array();
         for (unsigned l = 0; l < x->n_layer; l++)
             json_array_append_new(argmin, json_integer((json_int_t)s->argmin[l]));
         json_t *more = json_pack("{s:f, s:o}", "share_bias_bn", share_beside_kernels(x, s), "argmin", argmin);
-        if (put(x, e, "layers_total", s->set, false, false, s->layers, more, err) < 0 ||
-            put(x, e, "tensors_total", s->set, true, false, s->tensors, NULL, err) < 0 ||
-            (x->by_class && put(x, e, "class_layers_total", s->set, false, true, s->classes_total, NULL, err) < 0))
+        if (put(x, e, "layers_total", set, false, false, s->layers, more, err) < 0 ||
+            put(x, e, "tensors_total", set, true, false, s->tensors, NULL, err) < 0 ||
+            (x->by_class && put(x, e, "class_layers_total", set, false, true, s->classes_total, NULL, err) < 0))
             return -1;
     }
     return 0;
@@ -185,17 +167,13 @@ static json_t *classes_json(const struct layers *x, const struct sums *s)
 static json_t *final(void *arg)
 {
     struct layers *x = arg;
+    const struct sums *s = &x->set[0];
     json_t *layers = json_array(), *keys = json_pack("{s:o}", "layers", layers);
-    for (unsigned k = 0; k < x->n_set; k++) {
-        struct sums *s = &x->set[k];
-        if (strcmp(s->set, "train") != 0)
-            continue;
-        for (unsigned l = 0; l < x->n_layer; l++)
-            json_array_append_new(layers, json_pack("{s:s, s:I, s:f}", "name", x->in->table.layer[l].name, "parameters",
-                                                    (json_int_t)x->in->table.layer[l].len, "lca", s->layers[l]));
-        if (x->by_class)
-            json_object_set_new(keys, "classes", classes_json(x, s));
-    }
+    for (unsigned l = 0; s->steps > 0 && l < x->n_layer; l++)
+        json_array_append_new(layers, json_pack("{s:s, s:I, s:f}", "name", x->in->table.layer[l].name, "parameters",
+                                                (json_int_t)x->in->table.layer[l].len, "lca", s->layers[l]));
+    if (x->by_class && s->steps > 0)
+        json_object_set_new(keys, "classes", classes_json(x, s));
     return keys;
 }
 
@@ -206,13 +184,15 @@ static int run(int argc, char **argv, struct lca_err *err)
     struct lca_filter f = {.prog = "lca-layers", .stream = "layers", .self = &x, .start = start, .step = step,
                            .end = end, .final = final};
     int result = lca_filter_run(&f, &args, err);
-    for (unsigned k = 0; k < x.n_set; k++) {
+    for (unsigned k = 0; k < LCA_SETS; k++) {
         free(x.set[k].tensor);
         free(x.set[k].layer);
         free(x.set[k].tensors);
         free(x.set[k].layers);
         free(x.set[k].classes);
         free(x.set[k].classes_total);
+        free(x.set[k].least);
+        free(x.set[k].argmin);
     }
     return result;
 }

@@ -50,6 +50,35 @@ small() {
     assert_line --index 12 12
 }
 
+@test "more filters: each leaves what it says of the recording, and asks for what it needs" {
+    "$PYTHON" -c 'import numpy as np; np.save("q.npy", np.eye(2, 84060, 500))'
+    run small demo --by-class --record --out more --filter units,overfit --filter 'params -k 3 --every 2' \
+        --filter classes --filter 'project --directions q.npy'
+    assert_success
+    for run in units overfit 'params -k 3 --every 2' classes 'project --directions q.npy'; do
+        read -ra command <<<"$run"
+        lca-"${command[@]}" <more/lca.lca | lca-tap --json >again.jsonl
+        run cmp again.jsonl "more/$command.jsonl"
+        assert_success
+    done
+    run jq -e '(.units | length == 3) and (.overfit | length == 4) and (.params[0].count == 3) and
+        (.class_concentration | length == 3) and .project[0].directions == 2' more/summary.json
+    assert_success
+    # every key that it leaves is explained
+    for key in $(jq -r 'keys[]' more/summary.json); do
+        assert_file_contains "$ROOT/docs/pipelines.md" "^|.*\`$key\`.*|"
+    done
+}
+
+@test "filters that are none, or that do not go" {
+    for bad in 'nothing:there is no filter lca-nothing' 'layers:the run has one already' \
+        'tap:there is no filter lca-tap' 'units,units:the run has one already' 'classes:needs --by-class'; do
+        run small demo --out bad --filter "${bad%%:*}"
+        assert_failure 2
+        assert_output --partial "${bad#*:}"
+    done
+}
+
 @test "what it prints ends with the folder" {
     run tail -1 out.txt
     assert_output --partial "$PWD/out"

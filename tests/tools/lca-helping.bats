@@ -44,7 +44,9 @@ def check(a, p):
     bins = np.minimum(helped * 50 // len(vectors), 49)
     histogram, = of_kind(p, "agg", kind="helping_histogram")
     assert histogram[0]["dt"] == "<u8" and histogram[0]["more"] == {"from": 0.0, "to": 1.0}
-    assert (array(histogram) == np.bincount(bins, minlength=50)).all() and array(histogram).sum() == P
+    assert histogram[0]["dims"] == ["group", "share"] and histogram[0]["keys"] == {"group": [g for g, _ in groups]}
+    for row, (_, (lo, hi)) in zip(array(histogram), groups):
+        assert (row == np.bincount(bins[lo:hi], minlength=50)).all() and row.sum() == hi - lo
     final = p[-1][0]["final"]
     keys = ("percent_helping_p", "percent_helping_q", "percent_zero", "percent_helping_weighted")
     assert same([final[k] for k in keys], want[0])
@@ -87,7 +89,7 @@ got = array(of_kind(p, 'agg', kind='helping')[0])
 assert same(got[1], [100 * 3 / 4710, 60, 100 * 4705 / 4710, 80]), got[1]
 assert same(got[2], [100 / 70, 50, 100 * 68 / 70, 75]), got[2]
 assert same(got[0], [100 * 4 / 4780, 400 / 7, 100 * 4773 / 4780, 100 * 10 / 13]), got[0]
-h = array(of_kind(p, 'agg', kind='helping_histogram')[0])
+h = array(of_kind(p, 'agg', kind='helping_histogram')[0])[0]
 assert h[0] == 4776 and h[49] == 4 and h.sum() == 4780
 check(read('hand.lca'), p)"
 }
@@ -134,4 +136,35 @@ write('failed.lca', a[:-1] + [[dict(a[-1][0], status='failed', why='no more powe
     wait $helping
     lca-layers <"$FILES/a.lca" | cmp - layers.lca
     lca-helping <"$FILES/a.lca" | cmp - helping.lca
+}
+
+@test "biases before a batch norm: with them and without" {
+    py <<<"$NUMPY
+from handmade import stream, NET, TENSORS, noise
+a = stream(NET, TENSORS, 7, value=noise(1))
+write('bn.lca', a)"
+    lca-helping <bn.lca >p.lca
+    lca-helping --layers 'conv2,dense1' <bn.lca >q.lca
+    py <<<"$NUMPY
+a, p, q = read('bn.lca'), read('p.lca'), read('q.lca')
+head = a[0][0]
+vectors = [array(f) for f in of_kind(a, 'lca')]
+lost = np.concatenate([np.arange(l['off'], l['off'] + l['len']) for l in head['layers']
+                       if l['n'] in ('conv1/bias', 'conv3/bias')])
+rest = np.delete(np.arange(head['P']), lost)
+assert len(lost) == 7
+groups = of_kind(p, 'agg', kind='helping_total')[0][0]['keys']['group']
+assert groups == ['all', 'conv1', 'conv2', 'conv3', 'dense1', 'all_but_bn_biases']
+steps = np.array([[measures(A), measures(A[rest])] for A in vectors])
+for t, f in enumerate(of_kind(p, 'agg', kind='helping')):
+    assert same(array(f)[[0, 5]], steps[t])
+assert same(array(of_kind(p, 'agg', kind='helping_total')[0])[[0, 5]], steps.mean(axis=0))
+helped = sum((A < 0).astype(int) for A in vectors)
+h = array(of_kind(p, 'agg', kind='helping_histogram')[0])
+assert (h[5] == np.bincount(np.minimum(helped[rest] * 50 // 7, 49), minlength=50)).all()
+final = p[-1][0]['final']['all_but_bn_biases']
+assert final['parameters'] == len(rest) and same(final['percent_helping_q'], steps[:, 1, 1].mean())
+# where none are left there is no such group
+assert of_kind(q, 'agg', kind='helping_total')[0][0]['keys']['group'] == ['all', 'conv2', 'dense1']
+assert 'all_but_bn_biases' not in q[-1][0]['final']"
 }

@@ -256,6 +256,53 @@ static void npy_is_read_with_labels_of_any_integer(void **state)
     lca_examples_clear(&e);
 }
 
+static void matrix_refuses(int status, const char *says)
+{
+    uint64_t rows, columns;
+    struct lca_err err = {0};
+    assert_null(lca_npy_matrix(a, &rows, &columns, &err));
+    assert_int_equal(err.status, status);
+    assert_non_null(strstr(err.text, says));
+}
+
+static void npy_matrix_of_either_float_in_either_order(void **state)
+{
+    (void)state;
+    const float single[6] = {1, -2, 3.5f, 4, 5, 1e30f};
+    const double real[6] = {1, -2, 3.5, 4, 5, 0.1};
+    static const uint8_t swapped[] = {0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0};     /* 1, -2 */
+    uint64_t rows, columns;
+    put_npy(a, DICT("<f4", "2, 3"), single, sizeof single);
+    double *m = lca_npy_matrix(a, &rows, &columns, NULL);
+    assert_true(m && rows == 2 && columns == 3);
+    for (int k = 0; k < 6; k++)
+        assert_true(m[k] == single[k]);
+    free(m);
+    /* column by column: [[1, 3.5, 5], [-2, 4, 0.1]] */
+    put_npy(a, "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }   \n", real, sizeof real);
+    m = lca_npy_matrix(a, &rows, &columns, NULL);
+    assert_true(m && rows == 2 && columns == 3);
+    assert_true(m[0] == 1 && m[1] == 3.5 && m[2] == 5 && m[3] == -2 && m[4] == 4 && m[5] == 0.1);
+    free(m);
+    put_npy(a, DICT(">f4", "2,"), swapped, sizeof swapped);
+    m = lca_npy_matrix(a, &rows, &columns, NULL);
+    assert_true(m && rows == 1 && columns == 2 && m[0] == 1 && m[1] == -2);
+    free(m);
+
+    put_npy(a, DICT("<f4", "2, 3"), single, sizeof single - 1);
+    matrix_refuses(LCA_CORRUPT, "");
+    put_npy(a, DICT("<f4", "2, 2"), single, sizeof single);
+    matrix_refuses(LCA_CORRUPT, "");
+    put_npy(a, DICT("<f4", "4294967296, 4294967296"), single, sizeof single);
+    matrix_refuses(LCA_CORRUPT, "more than it has room for");
+    put_npy(a, DICT("<i4", "2, 3"), single, sizeof single);
+    matrix_refuses(LCA_USAGE, "a matrix is float32 or float64");
+    put_npy(a, DICT("<f2", "2, 6"), single, sizeof single);
+    matrix_refuses(LCA_USAGE, "a matrix is float32 or float64");
+    put_npy(a, DICT("<f4", "1, 2, 3"), single, sizeof single);
+    matrix_refuses(LCA_USAGE, "in 3 axes");
+}
+
 static void npy_refuses_what_it_cannot_mean(void **state)
 {
     (void)state;
@@ -267,7 +314,7 @@ static void npy_refuses_what_it_cannot_mean(void **state)
         {LCA_USAGE, DICT("<f4", "1, 1, 3"), "type f4"},
         {LCA_USAGE, DICT("|u1", "12,"), "1 axes"},
         {LCA_USAGE, "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2, 3), }", "Fortran"},
-        {LCA_USAGE, "{'descr': [('x', '<u4')], 'fortran_order': False, 'shape': (2,)}", "integers"},
+        {LCA_USAGE, "{'descr': [('x', '<u4')], 'fortran_order': False, 'shape': (2,)}", "numbers"},
         {LCA_CORRUPT, "{'descr': '|u1', 'fortran_order': False}", "lacks"},
         {LCA_CORRUPT, DICT("|u1", "2, 2, -3"), "no sense"},
         {LCA_CORRUPT, DICT("|u1", "1, 1, 1, 1, 1, 1, 1, 1, 1"), "no sense"},
@@ -332,6 +379,7 @@ int main(void)
         cmocka_unit_test(cifar_planes_become_pixels),
         cmocka_unit_test(cifar_refuses_damage),
         cmocka_unit_test(npy_is_read_with_labels_of_any_integer),
+        cmocka_unit_test(npy_matrix_of_either_float_in_either_order),
         cmocka_unit_test(npy_refuses_what_it_cannot_mean),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,10 @@
+/* finite.h: is every value a number? */
+#ifndef LCA_FILTER_FINITE_H
+#define LCA_FILTER_FINITE_H
+
+#include <stdint.h>
+
+/* Place of the first NaN or infinity in v [n]; n: there is none. */
+uint64_t lca_finite(const float *v, uint64_t n);
+
+#endif
