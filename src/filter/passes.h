@@ -1,0 +1,18 @@
+/* passes.h: aggregators that read a recording more than once. */
+#ifndef LCA_FILTER_PASSES_H
+#define LCA_FILTER_PASSES_H
+
+#include "filter/filter.h"
+
+/* Fails with LCA_USAGE where --in (or stdin, where it is not given) is no file, and so
+ * cannot be read again: "WHAT reads the stream TIMES, which ...", times being "twice". */
+int lca_filter_needs_file(const struct lca_filter_args *args, const char *what, const char *times,
+                          struct lca_err *err) LCA_MUST_USE;
+
+/* Runs pass[0 .. n-1] over the same recording, one after the other, until one fails or
+ * is told to stop. All but the last have no stream of their own, so that HEAD and EOS
+ * are written once. For a single pass the input may be anything. */
+int lca_filter_passes(struct lca_filter *pass, unsigned n, const struct lca_filter_args *args,
+                      struct lca_err *err) LCA_MUST_USE;
+
+#endif
