@@ -28,6 +28,8 @@ int lca_units_init(struct lca_units *u, const struct lca_table *t, struct lca_er
                 return -1;
             }
         }
+        u->widest = x->n_in > u->widest ? x->n_in : u->widest;
+        u->widest = x->n_out > u->widest ? x->n_out : u->widest;
         x->in = u->n_in;
         x->out = u->n_out;
         u->n_in += x->n_in;

@@ -15,6 +15,7 @@ struct lca_units {
         uint64_t in, out;               /* where they begin among those of all layers */
     } *layer;                           /* [table.n_layer], owned */
     uint64_t n_in, n_out;               /* of all layers */
+    uint32_t widest;                    /* most units that any layer has, on either side */
 };
 
 /* Fills *u, to be cleared. LCA_USAGE for a tensor that does not belong to the layer's

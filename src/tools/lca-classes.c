@@ -35,6 +35,7 @@ static const struct lca_opt opts[] = {
 enum { RS = LCA_CONCENTRATION };
 
 struct classes {
+    struct lca_filter *filter;
     const struct lca_stream *in;
     struct lca_units units;
     double *now;                        /* [class][unit], of the step and set at hand */
@@ -60,6 +61,7 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
         return lca_fail(err, LCA_USAGE, "the stream has no frames by class: it needs lca-integrate --by-class");
     if (lca_units_init(&x->units, &s->table, err) < 0)
         return -1;
+    x->filter->payload = (uint64_t)s->n_classes * x->units.widest * sizeof (double);
     x->now = lca_alloc(s->n_classes * x->units.n_out, sizeof *x->now, err);
     x->by_unit = lca_alloc(s->n_classes * x->units.n_out, sizeof *x->by_unit, err);
     x->one = lca_alloc(s->n_classes * x->units.n_out, sizeof *x->one, err);
@@ -253,6 +255,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     struct lca_filter f = {.prog = "lca-classes", .stream = "classes", .self = &x, .start = start, .step = step,
                            .end = end, .final = final};
     f.args = json_pack("{s:f, s:b}", "threshold", threshold, "units", by_step);
+    x.filter = &f;
     int result = lca_filter_run(&f, &args, err);
     for (unsigned k = 0; k < LCA_SETS; k++) {
         free(x.set[k].now);

@@ -27,6 +27,7 @@ static const struct lca_opt opts[] = {
 enum measure { TRAIN, HELDOUT, DIFFERENCE, MEASURES };
 
 struct overfit {
+    struct lca_filter *filter;
     const struct lca_stream *in;
     struct lca_units units;
     unsigned set;                       /* the held-out one's place */
@@ -53,6 +54,7 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
     x->in = s;
     if (choose_set(x, err) < 0 || lca_units_init(&x->units, &s->table, err) < 0)
         return -1;
+    x->filter->payload = (uint64_t)MEASURES * x->units.widest * sizeof (double);
     size_t n = MEASURES * x->units.n_out, m = (size_t)MEASURES * s->table.n_layer;
     x->unit = lca_alloc(n, sizeof *x->unit, err);
     x->units_total = lca_alloc(n, sizeof *x->units_total, err);
@@ -181,6 +183,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     static struct overfit x;
     struct lca_filter f = {.prog = "lca-overfit", .stream = "overfit", .self = &x, .start = start, .step = step,
                            .end = end, .final = final, .args = heldout ? json_pack("{s:s}", "set", heldout) : NULL};
+    x.filter = &f;
     int result = lca_filter_run(&f, &args, err);
     free(x.unit);
     free(x.units_total);

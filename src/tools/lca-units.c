@@ -17,6 +17,7 @@ static struct lca_filter_args args;
 static const struct lca_opt opts[] = {LCA_FILTER_OPTS(args), {0}};
 
 struct units {
+    struct lca_filter *filter;
     const struct lca_stream *in;
     struct lca_units units;
     double *now_in, *now_out;           /* of this step, all layers */
@@ -33,6 +34,7 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
     x->in = s;
     if (lca_units_init(&x->units, &s->table, err) < 0)
         return -1;
+    x->filter->payload = x->units.widest * sizeof (double);
     x->now_in = lca_alloc(x->units.n_in, sizeof (double), err);
     x->now_out = lca_alloc(x->units.n_out, sizeof (double), err);
     if (!x->now_in || !x->now_out)
@@ -130,6 +132,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     static struct units x;
     struct lca_filter f = {.prog = "lca-units", .stream = "units", .self = &x, .start = start, .step = step, .end = end,
                            .final = final};
+    x.filter = &f;
     int result = lca_filter_run(&f, &args, err);
     for (unsigned k = 0; k < LCA_SETS; k++) {
         free(x.set[k].in);

@@ -84,3 +84,18 @@ PY
     assert_failure 2
     [[ $stderr == *"conv/gamma has 13 parameters, which do not go with the 3 outputs of conv" ]]
 }
+
+@test "a layer of very many units: HEAD announces its frames" {
+    py <<'PY'
+from handmade import *
+net = dict(NET, layers=[])
+write('wide.lca', stream(net, [('a', 'kernel', (150000, 2)), ('a', 'bias', (2,))], 1, value=noise(4)))
+PY
+    lca-units <wide.lca >p.lca
+    py <<'PY'
+import oracle
+p = read('p.lca')
+oracle.check('units', read('wide.lca'), p)
+assert p[0][0]['nbmax'] == 1200000 == max(len(v) for _, v in p)
+PY
+}
