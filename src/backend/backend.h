@@ -129,9 +129,9 @@ struct lca_backend {
     int (*put)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     int (*get)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     bool host_memory;                   /* device memory is ordinary memory: nothing is copied */
-    /* Examples that should go through layers at a time whose activations and gradients
-     * take `bytes` per example; NULL: all. */
-    uint32_t (*slice)(size_t bytes);
+    /* Examples that should go at a time through layers whose activations and gradients
+     * take `example` bytes each and whose parameters take `parameters`; NULL: all. */
+    uint32_t (*slice)(size_t example, size_t parameters);
     const struct lca_layer_ops *layer[LCA_LAYER_TYPES];
     /* Bytes of rows, scaled by 1/255, as floats [n][lca_ld(pixels)]. */
     void (*input)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, float *x);

@@ -181,12 +181,13 @@ static void cut(struct lca_plan *p, const struct lca_net *net, const struct lca_
                 uint32_t n_max)
 {
     for (unsigned s = 0; s < p->stages; s++) {
-        size_t floats = 0, pixels = lca_shape_size(net->input), at = 0;
+        size_t floats = 0, parameters = 0, pixels = lca_shape_size(net->input), at = 0;
         bool bytes = false;
         for (unsigned k = 0; k < net->n_layer; k++) {
             if (!own_array(p, k) || p->layer[k].stage != s)
                 continue;
             floats += 2 * lca_ld(lca_shape_size(net->layer[k].g.out));
+            parameters += net->layer[k].params;
             int from[2];
             for (int i = inputs(net, k, from); i-- > 0;) {
                 if (lca_plan_source(p, net, from[i], false) >= 0)
@@ -196,7 +197,7 @@ static void cut(struct lca_plan *p, const struct lca_net *net, const struct lca_
             }
         }
         size_t per_example = (floats + p->image[s] * lca_ld(pixels)) * sizeof(float) + bytes * pixels;
-        uint32_t n = backend->slice ? backend->slice(per_example) : n_max;
+        uint32_t n = backend->slice ? backend->slice(per_example, parameters * sizeof(float)) : n_max;
         p->room[s] = n < n_max ? n : n_max;
         for (unsigned k = 0; k < net->n_layer; k++) {
             struct lca_plan_layer *me = &p->layer[k];

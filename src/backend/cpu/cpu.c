@@ -113,11 +113,13 @@ struct lca_cpu_rows lca_cpu_rows(struct lca_shape shape, uint32_t n)
     return (struct lca_cpu_rows){n, pixels, ld};
 }
 
-/* As many examples as half a megabyte holds, in whole tiles of four: the cache. Large
- * images go 16 at a time: with fewer, matrices of dense layers are read too often. */
-static uint32_t cpu_slice(size_t bytes)
+/* As many examples as half a megabyte of cache holds, in whole tiles of four, but 16 at
+ * least. Parameters that do not fit come from afar for each slice: then so many that
+ * activations outweigh them. */
+static uint32_t cpu_slice(size_t example, size_t parameters)
 {
-    size_t n = 512 * 1024 / bytes / 4 * 4;
+    const size_t cache = 512 * 1024, bytes = parameters > cache ? 4 * parameters : cache;
+    size_t n = bytes / example / 4 * 4;
     return n < 16 ? 16 : (uint32_t)n;
 }
 
