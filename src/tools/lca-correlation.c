@@ -343,11 +343,11 @@ static int run(int argc, char **argv, struct lca_err *err)
          .end = end, .final = final, .stream = "correlation", .payload = 16u << 20,
          .args = json_pack("{s:I, s:I}", "window", (json_int_t)opt.window, "seed", (json_int_t)opt.seed)},
     };
-    int result = -1;
+    int result;
     if (opt.window > 0)
         result = lca_filter_run(&pass[1], &opt.filter, err);
-    else if (lca_filter_needs_file(&opt.filter, "lca-correlation without --window W", "twice", err) == 0)
-        result = lca_filter_passes(pass, 2, &opt.filter, err);
+    else
+        result = lca_filter_passes(pass, 2, "lca-correlation without --window W", "twice", &opt.filter, err);
     for (unsigned k = 0; k < x.n_kernel; k++) {
         lca_pairs_free(x.kernel[k].pairs);
         for (int side = 0; side < SIDES; side++) {

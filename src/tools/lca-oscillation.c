@@ -335,11 +335,11 @@ static int run(int argc, char **argv, struct lca_err *err)
     for (int k = 0; k < opt.trace.n; k++)
         if (is_extreme(opt.trace.item[k]) && add_extreme(&x, opt.trace.item[k], err) < 0)
             return -1;
-    int result = -1;
+    int result;
     if (x.n_extreme == 0)
         result = lca_filter_run(&pass[1], &opt.filter, err);
-    else if (lca_filter_needs_file(&opt.filter, "--trace helping: and hurting:", "twice", err) == 0)
-        result = lca_filter_passes(pass, 2, &opt.filter, err);
+    else
+        result = lca_filter_passes(pass, 2, "--trace helping: and hurting:", "twice", &opt.filter, err);
     for (unsigned k = 0; k < x.n_extreme; k++)
         free(x.extreme[k].sum);
     for (int k = 0; k < EVENTS; k++) {

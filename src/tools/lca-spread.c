@@ -342,11 +342,11 @@ static int run(int argc, char **argv, struct lca_err *err)
         {.prog = "lca-spread", .self = &x, .start = start, .step = step, .end = end, .final = final,
          .stream = "spread", .args = json_pack("{s:I, s:b}", "interval", (json_int_t)opt.interval, "exact", opt.exact)},
     };
-    int result = -1;
+    int result;
     if (!opt.exact)
         result = lca_filter_run(&pass[2], &opt.filter, err);
-    else if (lca_filter_needs_file(&opt.filter, "--exact", "three times", err) == 0)
-        result = lca_filter_passes(pass, 3, &opt.filter, err);
+    else
+        result = lca_filter_passes(pass, 3, "--exact", "three times", &opt.filter, err);
     lca_tally_clear(&x.tally);
     lca_refine_clear(&x.refine);
     free(x.all);
