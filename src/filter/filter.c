@@ -1,6 +1,7 @@
 #include "filter/filter.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,19 @@ json_t *lca_filter_layer_names(const struct lca_stream *s)
     for (unsigned l = 0; l < s->table.n_layer; l++)
         json_array_append_new(names, json_string(s->table.layer[l].name));
     return names;
+}
+
+json_t *lca_filter_group_names(const struct lca_stream *s)
+{
+    json_t *names = lca_filter_layer_names(s);
+    json_array_insert_new(names, 0, json_string("all"));
+    return names;
+}
+
+void lca_filter_number(json_t *object, const char *key, double value)
+{
+    if (isfinite(value))
+        json_object_set_new(object, key, json_real(value));
 }
 
 json_t *lca_filter_tensor_names(const struct lca_stream *s)

@@ -113,4 +113,10 @@ json_t *lca_filter_layer_names(const struct lca_stream *s) LCA_MUST_USE;
 json_t *lca_filter_tensor_names(const struct lca_stream *s) LCA_MUST_USE;
 json_t *lca_filter_class_names(const struct lca_stream *s) LCA_MUST_USE;
 
+/* "all", then the layers: labels for sums over everything and over each layer. */
+json_t *lca_filter_group_names(const struct lca_stream *s) LCA_MUST_USE;
+
+/* Puts a number into `more` or `final`, unless it is NaN or infinite, which JSON lacks. */
+void lca_filter_number(json_t *object, const char *key, double value);
+
 #endif

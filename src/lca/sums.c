@@ -1,5 +1,6 @@
 #include "lca/sums.h"
 
+#include <math.h>
 #include <stddef.h>
 
 enum { LANES = 8 };
@@ -20,6 +21,18 @@ double lca_sum(const float *v, uint64_t n)
     for (; i < n; i++)
         part[0] += v[i];
     return fold(part);
+}
+
+double lca_norm(const float *v, uint64_t n)
+{
+    double part[LANES] = {0};
+    uint64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int p = 0; p < LANES; p++)
+            part[p] += (double)v[i + p] * v[i + p];
+    for (; i < n; i++)
+        part[0] += (double)v[i] * v[i];
+    return sqrt(fold(part));
 }
 
 /* col [n] += v [n]; returns the sum of v. */

@@ -7,6 +7,9 @@
 /* Sum of v [n]. */
 double lca_sum(const float *v, uint64_t n);
 
+/* L2 norm of v [n]: no float's square is too large or too small for double. */
+double lca_norm(const float *v, uint64_t n);
+
 /* v [outer][rows][cols], row major, summed over all axes but one and added to
  *   row [rows]      NULL: not wanted
  *   col [cols]

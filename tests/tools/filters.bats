@@ -30,6 +30,7 @@ filters() {
 own() {
     case $1 in
     lca-project) echo "--directions $2" ;;
+    lca-correlation) echo "--window 3" ;;       # else it reads a file twice, and nothing live
     esac
 }
 

@@ -27,6 +27,17 @@ static void test_sum(void **state)
     assert_true(lca_sum(far, 5) == 3);
 }
 
+static void test_norm(void **state)
+{
+    (void)state;
+    float v[16];
+    for (int i = 0; i < 16; i++)
+        v[i] = i % 2 ? -3 : 4;
+    assert_true(lca_norm(v, 16) == sqrt(8 * 25.0) && lca_norm(v, 2) == 5 && lca_norm(v, 0) == 0);
+    const float tiny[] = {3e-45f, 4e-45f}, huge[] = {3e38f, -3e38f};    /* squares are no floats */
+    assert_true(lca_norm(tiny, 2) > 4e-45 && lca_norm(huge, 2) > 4e38);
+}
+
 static void check_axes(uint64_t outer, uint32_t rows, uint32_t cols)
 {
     static float v[4000];
@@ -73,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_norm),
         cmocka_unit_test(test_axes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
