@@ -24,6 +24,7 @@ struct peer {
     char name[64];
     uint64_t next, done, lim;
     bool head_sent, eos_sent, eos_done;
+    bool back;          /* it was here before, perhaps with a producer before us */
     double lost_at;
 };
 

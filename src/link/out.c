@@ -158,10 +158,12 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
     /* who comes back has received all before `first`, but may have processed less: its
      * first ACK says how much, and until then nothing is let go */
     uint64_t done = first, kept = old ? old->done : o->kept.base;
-    if (h->from && *h->from >= '0' && *h->from <= '9' && kept < first)
+    bool back = h->from && *h->from >= '0' && *h->from <= '9';
+    if (back && kept < first)
         done = kept;
     struct peer *p = old ? old : &o->peer[o->n_peer++];
-    *p = (struct peer){.state = PEER_LIVE, .id = *id, .target = t, .next = first, .done = done};
+    *p = (struct peer){.state = PEER_LIVE, .id = *id, .target = t, .next = first, .done = done,
+                       .back = back};
     snprintf(p->name, sizeof p->name, "%s", h->name);
     p->lim = first + h->win;
     for (int k = 0; k < o->n_expect; k++)
@@ -201,12 +203,15 @@ void lca_out_pump(struct lca_out *o, struct peer *p)
 
 static void ack(struct lca_out *o, struct peer *p, const struct lca_frame_ack *a)
 {
-    if (a->done > p->next || a->lim < a->done) {
+    if (a->lim < a->done || (a->done > p->next && !p->back)) {
         lca_warn("%s: %s acknowledged seq %llu of %llu sent: ignored", p->target->endpoint.text, p->name,
                  (unsigned long long)a->done, (unsigned long long)p->next);
         return;
     }
-    /* less: frames that another producer before us has let go */
+    /* more than was sent: frames that a producer before us has sent, and that we have yet
+     * to make again; less: frames that it has let go */
+    if (a->done > p->next)
+        p->next = a->done;
     if (a->done > p->done)
         p->done = a->done;
     if (a->lim > p->lim)

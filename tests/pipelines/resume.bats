@@ -96,7 +96,7 @@ PY
     train - --iterations 400 --checkpoint cp --checkpoint-every 1 >pipe 2>err 3>&- &
     exec 5<pipe
     head -c 100000 <&5 >/dev/null
-    rm -rf cp
+    mv cp elsewhere
     cat <&5 >/dev/null
     wait $!
     run cat err
