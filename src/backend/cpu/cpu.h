@@ -62,7 +62,7 @@ struct lca_cpu_kernels {
     void (*multiply)(const float *a, size_t lda, uint32_t m, uint32_t k, const float *b, uint32_t out, float *c,
                      size_t ldc, const float *bias, bool add);
     /* c [k][ldc] += a^T b, a [m][lda] of k columns, b [m][ldb] of out columns. Columns of
-     * c up to lca_ld(out) are overwritten, and b is read as far. */
+     * c up to a multiple of panel / 2 are overwritten, and b is read as far. */
     void (*outer)(const float *a, size_t lda, uint32_t k, const float *b, size_t ldb, uint32_t out, uint32_t m,
                   float *c, size_t ldc);
     /* sum[c] += column sums of dy [n][c]; before that dy = 0 where y <= 0, if y is given. */
@@ -92,7 +92,7 @@ struct lca_cpu_kernels {
                              uint32_t n, float *dx, bool adds);
 
     /* Tiles first .. first+n-1 of images to 36 matrices [n][ld], `next` floats apart, and
-     * back (see winograd.c). ld: the channels up to a multiple of 16. local: scratch of
+     * back (see winograd.c). ld: the channels up to a multiple of panel / 2. local: scratch of
      * 36 ld floats. `give` adds to dx. */
     void (*winograd_in)(const struct lca_cpu_tiles *t, const float *x, uint32_t first, uint32_t n, float *local,
                         float *V, size_t ld, size_t next);

@@ -1,33 +1,32 @@
 /* kernels-matrix.h: matrix products of many short rows; part of kernels.h.
  *
- * A block is up to TALL rows by two vectors (or one): its sums stay in registers. Sums
+ * A block is up to TALL rows by two vectors, or twelve by one: its sums stay in registers. Sums
  * run over the inner index in order, in one chain per element, so that results do not
  * depend on how rows are grouped. */
 
 #define PANEL (2 * LANES)
+enum { TALL1 = 12 };        /* rows of a block of one vector */
 #define EACH_ROW(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
-/* The first n lanes. */
+/* The first n lanes. Half a vector is common, and one store. */
 INLINE void put_part(float *p, vec x, size_t n)
 {
     float lane[LANES];
     put(lane, x);
-    memcpy(p, lane, n * sizeof *p);
-}
-
-/* Row i of a block, from three base pointers: few registers address many rows. */
-INLINE const float *row_at(const float *a, size_t lda, int i)
-{
-    return a + (size_t)(i / 3) * 3 * lda + (size_t)(i % 3) * lda;
+    if (n == LANES / 2)
+        memcpy(p, lane, LANES / 2 * sizeof *p);
+    else
+        memcpy(p, lane, n * sizeof *p);
 }
 
 INLINE void multiply_block(const int rows, const int cols, const float *a, size_t lda, uint32_t k, const float *b,
                            float *c, size_t ldc, size_t width, const float *start, size_t ld_start)
 {
-    vec sum[TALL][2];
+    vec sum[TALL1][2];
     EACH_ROW(i, rows)
         for (int v = 0; v < cols; v++)
             sum[i][v] = start ? get(start + (size_t)i * ld_start + v * LANES) : (vec){0};
+    /* few registers address many rows */
     const float *a0 = a, *a3 = a + 3 * lda, *a6 = a3 + 3 * lda, *a9 = a6 + 3 * lda;
     for (uint32_t t = 0; t < k; t++, b += PANEL, a0++, a3++, a6++, a9++) {
         vec w[2];
@@ -52,12 +51,13 @@ INLINE void multiply_block(const int rows, const int cols, const float *a, size_
     }
 }
 
-/* case n: for blocks of n rows, n up to TALL */
+/* case n: for blocks of n rows of two vectors, and TALL + n: of one */
+#define SIX_ROWS(block) block(1) block(2) block(3) block(4) block(5) block(6)
+#define TWELVE_ROWS(block) SIX_ROWS(block) block(7) block(8) block(9) block(10) block(11) block(12)
 #if TALL == 12
-#define ROW_CASES(block) block(1) block(2) block(3) block(4) block(5) block(6) block(7) block(8) block(9) \
-    block(10) block(11) block(12)
+#define ROW_CASES(two, one) TWELVE_ROWS(two) TWELVE_ROWS(one)
 #else
-#define ROW_CASES(block) block(1) block(2) block(3) block(4) block(5) block(6)
+#define ROW_CASES(two, one) SIX_ROWS(two) TWELVE_ROWS(one)
 #endif
 
 static void multiply(const float *a, size_t lda, uint32_t m, uint32_t k, const float *b, uint32_t out, float *c,
@@ -65,18 +65,20 @@ static void multiply(const float *a, size_t lda, uint32_t m, uint32_t k, const f
 {
     for (uint32_t col = 0; col < out; col += PANEL, b += (size_t)k * PANEL) {
         size_t width = out - col < PANEL ? out - col : PANEL;
-        for (uint32_t r = 0; r < m; r += TALL) {
-            uint32_t rows = m - r < TALL ? m - r : TALL;
+        bool two = width > LANES;
+        for (uint32_t r = 0, rows; r < m; r += rows) {
+            uint32_t most = two ? TALL : TALL1;
+            rows = m - r < most ? m - r : most;
             float *to = c + r * ldc + col;
             const float *from = a + r * lda, *start = add ? to : bias ? bias + col : NULL;
             size_t ld_start = add ? ldc : 0;
-#define BLOCK(n)                                                                                      \
-    case n: multiply_block(n, 2, from, lda, k, b, to, ldc, width, start, ld_start); break;            \
-    case n + TALL: multiply_block(n, 1, from, lda, k, b, to, ldc, width, start, ld_start); break;
-            switch (width > LANES ? rows : rows + TALL) {
-            ROW_CASES(BLOCK)
+#define TWO(n) case n: multiply_block(n, 2, from, lda, k, b, to, ldc, width, start, ld_start); break;
+#define ONE(n) case TALL + n: multiply_block(n, 1, from, lda, k, b, to, ldc, width, start, ld_start); break;
+            switch (two ? rows : TALL + rows) {
+            ROW_CASES(TWO, ONE)
             }
-#undef BLOCK
+#undef TWO
+#undef ONE
         }
     }
 }
@@ -84,7 +86,7 @@ static void multiply(const float *a, size_t lda, uint32_t m, uint32_t k, const f
 INLINE void outer_block(const int rows, const int cols, const float *a, size_t lda, const float *b, size_t ldb,
                         uint32_t m, float *c, size_t ldc)
 {
-    vec sum[TALL][2];
+    vec sum[TALL1][2];
     EACH_ROW(i, rows)
         for (int v = 0; v < cols; v++)
             sum[i][v] = (vec){0};
@@ -111,16 +113,18 @@ static void outer(const float *a, size_t lda, uint32_t k, const float *b, size_t
                   float *c, size_t ldc)
 {
     for (uint32_t col = 0; col < out; col += PANEL) {
-        for (uint32_t r = 0; r < k; r += TALL) {
-            uint32_t rows = k - r < TALL ? k - r : TALL;
+        bool two = out - col > LANES;
+        for (uint32_t r = 0, rows; r < k; r += rows) {
+            uint32_t most = two ? TALL : TALL1;
+            rows = k - r < most ? k - r : most;
             float *to = c + r * ldc + col;
-#define BLOCK(n)                                                                                      \
-    case n: outer_block(n, 2, a + r, lda, b + col, ldb, m, to, ldc); break;                           \
-    case n + TALL: outer_block(n, 1, a + r, lda, b + col, ldb, m, to, ldc); break;
-            switch (out - col > LANES ? rows : rows + TALL) {
-            ROW_CASES(BLOCK)
+#define TWO(n) case n: outer_block(n, 2, a + r, lda, b + col, ldb, m, to, ldc); break;
+#define ONE(n) case TALL + n: outer_block(n, 1, a + r, lda, b + col, ldb, m, to, ldc); break;
+            switch (two ? rows : TALL + rows) {
+            ROW_CASES(TWO, ONE)
             }
-#undef BLOCK
+#undef TWO
+#undef ONE
         }
     }
 }
@@ -162,29 +166,48 @@ INLINE void copy_past(float *to, const float *from, size_t n)
         put(to + i, get(from + i));
 }
 
-/* Rows of patches are written in order, each a little past its end: what comes next
+/* One line of a patch of which some is outside the image: n pixels from `from` on, after
+ * `before` pixels that are 0. What has been written past its end is 0 again. */
+INLINE void copy_border(float *to, const float *from, size_t before, size_t n, size_t kernel, size_t c)
+{
+    for (size_t i = 0; i < kernel * c; i++)
+        to[i] = 0;
+    if (n == 0)
+        return;
+    copy_past(to + before * c, from, n * c);
+    for (size_t i = (before + n) * c; i < kernel * c; i++)
+        to[i] = 0;
+}
+
+/* Lines of patches are written in order, each a little past its end: what comes next
  * overwrites that. */
 static void gather(const struct lca_geometry *g, const float *x, uint32_t first, uint32_t n, float *patch)
 {
     const uint32_t pixels = g->out.h * g->out.w;
-    const size_t c = g->in.c, line = g->kernel * c;
-    for (uint32_t r = first; r < first + n; r++) {
-        const float *image = x + r / pixels * lca_shape_size(g->in);
-        int64_t top = (int64_t)(r % pixels / g->out.w) * g->stride - g->pad_top;
-        int64_t left = (int64_t)(r % g->out.w) * g->stride - g->pad_left, right = left + g->kernel;
-        int64_t from = left < 0 ? 0 : left, to = right > g->in.w ? g->in.w : right;
-        for (int64_t y = top; y < top + g->kernel; y++, patch += line) {
-            bool within = y >= 0 && y < g->in.h && to > from;
-            if (!within || to - from < g->kernel)
-                for (size_t i = 0; i < line; i += LANES)
-                    put(patch + i, (vec){0});
-            if (within)
-                copy_past(patch + (size_t)(from - left) * c, image + ((size_t)y * g->in.w + (size_t)from) * c,
-                          (size_t)(to - from) * c);
-            /* a line that ends at the border has been written past */
-            if (within && right > to)
-                for (size_t i = (size_t)(to - left) * c; i < line; i++)
-                    patch[i] = 0;
+    const size_t c = g->in.c, line = g->kernel * c, row = g->in.w * c;
+    const float *image = x + first / pixels * lca_shape_size(g->in);
+    uint32_t oy = first % pixels / g->out.w, ox = first % g->out.w;
+    for (uint32_t r = 0; r < n; r++) {
+        int64_t top = (int64_t)oy * g->stride - g->pad_top, left = (int64_t)ox * g->stride - g->pad_left;
+        int64_t bottom = top + g->kernel, right = left + g->kernel;
+        if (top >= 0 && left >= 0 && bottom <= g->in.h && right <= g->in.w) {
+            const float *from = image + (size_t)top * row + (size_t)left * c;
+            for (uint32_t k = 0; k < g->kernel; k++, patch += line, from += row)
+                copy_past(patch, from, line);
+        } else {
+            int64_t from = left < 0 ? 0 : left, to = right > g->in.w ? g->in.w : right;
+            for (int64_t y = top; y < bottom; y++, patch += line) {
+                bool within = y >= 0 && y < g->in.h && to > from;
+                copy_border(patch, within ? image + (size_t)y * row + (size_t)from * c : NULL,
+                            within ? (size_t)(from - left) : 0, within ? (size_t)(to - from) : 0, g->kernel, c);
+            }
         }
+        if (++ox < g->out.w)
+            continue;
+        ox = 0;
+        if (++oy < g->out.h)
+            continue;
+        oy = 0;
+        image += lca_shape_size(g->in);
     }
 }

@@ -71,17 +71,36 @@ INLINE void tile_give(const vec t[6], vec d[6])
 /* Where a tile's pixels lie. */
 struct spot {
     size_t image;               /* floats to the image */
+    uint32_t down, across;      /* tiles before it */
     int64_t y, x;               /* pixel of its top left corner, which padding may put outside */
     bool inside;
 };
 
+INLINE void spot_set(struct spot *s, const struct lca_cpu_tiles *t, const int size)
+{
+    s->y = (int64_t)s->down * t->step - t->top;
+    s->x = (int64_t)s->across * t->step - t->left;
+    s->inside = s->y >= 0 && s->x >= 0 && s->y + size <= t->h && s->x + size <= t->w;
+}
+
 INLINE struct spot spot_of(const struct lca_cpu_tiles *t, uint32_t tile, const int size)
 {
-    uint32_t per = t->across * t->down, in = tile % per;
-    struct spot s = {tile / per * t->next, (int64_t)(in / t->across) * t->step - t->top,
-                     (int64_t)(in % t->across) * t->step - t->left, false};
-    s.inside = s.y >= 0 && s.x >= 0 && s.y + size <= t->h && s.x + size <= t->w;
+    uint32_t per = t->across * t->down;
+    struct spot s = {.image = tile / per * t->next, .down = tile % per / t->across, .across = tile % t->across};
+    spot_set(&s, t, size);
     return s;
+}
+
+INLINE void spot_next(struct spot *s, const struct lca_cpu_tiles *t, const int size)
+{
+    if (++s->across == t->across) {
+        s->across = 0;
+        if (++s->down == t->down) {
+            s->down = 0;
+            s->image += t->next;
+        }
+    }
+    spot_set(s, t, size);
 }
 
 /* The pixels of a tile that are inside, to or from `local` [size][size][c up to LANES]. */
@@ -126,8 +145,8 @@ INLINE size_t lanes_up(size_t c)
 static void winograd_in(const struct lca_cpu_tiles *t, const float *x, uint32_t first, uint32_t n, float *local,
                         float *V, size_t ld, size_t next)
 {
-    for (uint32_t k = 0; k < n; k++, V += ld) {
-        struct spot s = spot_of(t, first + k, 6);
+    struct spot s = spot_of(t, first, 6);
+    for (uint32_t k = 0; k < n; k++, V += ld, spot_next(&s, t, 6)) {
         const float *p = local;
         size_t row = 6 * ld, col = ld;
         if (s.inside) {
@@ -159,8 +178,8 @@ static void winograd_in(const struct lca_cpu_tiles *t, const float *x, uint32_t 
 INLINE void tiles_out(const int m, const struct lca_cpu_tiles *t, const float *M, size_t ld, size_t next,
                       uint32_t first, uint32_t n, const float *bias, float *y, bool relu)
 {
-    for (uint32_t k = 0; k < n; k++, M += ld) {
-        struct spot s = spot_of(t, first + k, m);
+    struct spot s = spot_of(t, first, m);
+    for (uint32_t k = 0; k < n; k++, M += ld, spot_next(&s, t, m)) {
         EACH_CHANNEL(c, width, t->c) {
             vec half_way[4][6], d[6], r[4], b = get(bias + c);
             EACH(j, 6) {
@@ -199,8 +218,8 @@ static void winograd_out(const struct lca_cpu_tiles *t, const float *M, size_t l
 INLINE void tiles_back(const int m, const struct lca_cpu_tiles *t, const float *dy, uint32_t first, uint32_t n,
                        float *local, float *D, size_t ld, size_t next)
 {
-    for (uint32_t k = 0; k < n; k++, D += ld) {
-        struct spot s = spot_of(t, first + k, m);
+    struct spot s = spot_of(t, first, m);
+    for (uint32_t k = 0; k < n; k++, D += ld, spot_next(&s, t, m)) {
         const float *p = local;
         size_t row = (size_t)m * ld, col = ld;
         if (s.inside) {
@@ -241,8 +260,8 @@ static void winograd_back(const struct lca_cpu_tiles *t, const float *dy, uint32
 static void winograd_give(const struct lca_cpu_tiles *t, const float *dV, size_t ld, size_t next, uint32_t first,
                           uint32_t n, float *local, float *dx)
 {
-    for (uint32_t k = 0; k < n; k++, dV += ld) {
-        struct spot s = spot_of(t, first + k, 6);
+    struct spot s = spot_of(t, first, 6);
+    for (uint32_t k = 0; k < n; k++, dV += ld, spot_next(&s, t, 6)) {
         float *p = s.inside ? dx + s.image + ((size_t)s.y * t->w + (size_t)s.x) * t->c : NULL;
         EACH_CHANNEL(c, width, t->c) {
             vec half_way[6][6], d[6], r[6];

@@ -42,7 +42,8 @@ static size_t up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-static struct winograd winograd_of(const struct lca_geometry *g, void *state, void *scratch)
+static struct winograd winograd_of(const struct lca_device *d, const struct lca_geometry *g, void *state,
+                                   void *scratch)
 {
     struct winograd s = {.k = g->kernel, .in = g->in.c, .out = g->out.c};
     uint32_t m = 7 - g->kernel, across = (g->out.w + m - 1) / m, down = (g->out.h + m - 1) / m;
@@ -50,8 +51,8 @@ static struct winograd winograd_of(const struct lca_geometry *g, void *state, vo
                                  lca_ld(lca_shape_size(g->in))};
     s.y = (struct lca_cpu_tiles){g->out.h, g->out.w, g->out.c, across, down, m, 0, 0, lca_ld(lca_shape_size(g->out))};
     s.tiles = across * down;
-    s.ld_in = up(s.in, 16);
-    s.ld_out = up(s.out, 16);
+    s.ld_in = up(s.in, d->k->panel / 2);
+    s.ld_out = up(s.out, d->k->panel / 2);
     size_t block = up(BLOCK_FLOATS / (N * (s.ld_in + s.ld_out)), ROUND);
     s.block = (uint32_t)(block < BLOCK_LEAST ? BLOCK_LEAST : block);
     /* not a power of two: the 36 would fall on the same lines of the cache */
@@ -80,16 +81,14 @@ static struct winograd winograd_of(const struct lca_geometry *g, void *state, vo
 
 static size_t winograd_state(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
-    (void)d;
     (void)n_max;
-    return winograd_of(g, NULL, NULL).state;
+    return winograd_of(d, g, NULL, NULL).state;
 }
 
 static size_t winograd_scratch(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
-    (void)d;
     (void)n_max;
-    return winograd_of(g, NULL, NULL).scratch;
+    return winograd_of(d, g, NULL, NULL).scratch;
 }
 
 /* G [6][k]: powers of the points, divided by the other factors of the interpolation. */
@@ -162,7 +161,7 @@ static void transform_back(const struct winograd *s, double G[6][5], uint32_t i,
 
 static void winograd_begin(struct lca_device *d, const struct lca_call *c)
 {
-    struct winograd s = winograd_of(c->g, c->state, c->scratch);
+    struct winograd s = winograd_of(d, c->g, c->state, c->scratch);
     const uint32_t panel = d->k->panel;
     double G[6][5];
     float u[N][WIDE];
@@ -183,7 +182,7 @@ static void winograd_begin(struct lca_device *d, const struct lca_call *c)
 
 static void winograd_forward(struct lca_device *d, const struct lca_call *c)
 {
-    struct winograd s = winograd_of(c->g, c->state, c->scratch);
+    struct winograd s = winograd_of(d, c->g, c->state, c->scratch);
     const struct lca_cpu_kernels *k = d->k;
     uint32_t all = c->n * s.tiles;
     for (uint32_t first = 0; first < all; first += s.block) {
@@ -198,7 +197,7 @@ static void winograd_forward(struct lca_device *d, const struct lca_call *c)
 
 static void winograd_backward(struct lca_device *d, const struct lca_call *c)
 {
-    struct winograd s = winograd_of(c->g, c->state, c->scratch);
+    struct winograd s = winograd_of(d, c->g, c->state, c->scratch);
     const struct lca_cpu_kernels *k = d->k;
     struct lca_cpu_rows r = lca_cpu_rows(c->g->out, c->n);
     for (uint32_t i = 0; i < r.groups; i++)
@@ -224,8 +223,7 @@ static void winograd_backward(struct lca_device *d, const struct lca_call *c)
 
 static void winograd_end(struct lca_device *d, const struct lca_call *c)
 {
-    (void)d;
-    struct winograd s = winograd_of(c->g, c->state, c->scratch);
+    struct winograd s = winograd_of(d, c->g, c->state, c->scratch);
     double G[6][5];
     matrix_g(s.k, G);
     for (uint32_t i = 0; i < s.in; i++)
