@@ -30,8 +30,9 @@ int lca_filter_passes(struct lca_filter *pass, unsigned n, const char *what, con
         again.link.in = "file:/dev/stdin";      /* opened anew: from its beginning each time */
     while (k < n && result == 0) {
         result = lca_filter_run(&pass[k], &again, err);
-        if (pass[k++].stopped)
-            break;
+        bool stopped = pass[k++].stopped;
+        if (result == 0 && stopped && k < n)
+            result = lca_fail(err, LCA_ABORTED, "told to stop before the last time that %s reads the stream", what);
     }
     for (; k < n; k++)
         json_decref(pass[k].args);

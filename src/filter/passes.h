@@ -5,7 +5,7 @@
 #include "filter/filter.h"
 
 /* Runs pass[0 .. n-1] over the same recording, one after the other, until one fails or
- * is told to stop; takes over the args of all. All but the last have no stream of their
+ * is told to stop (before the last one ends: LCA_ABORTED); takes over the args of all. All but the last have no stream of their
  * own, so that HEAD and EOS are written once. Where --in (or stdin, where it is not
  * given) is no file, and so cannot be read again, it fails with LCA_USAGE: "WHAT reads
  * the stream TIMES, which ...", times being "twice". */

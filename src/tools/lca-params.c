@@ -20,14 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/tool.h"
-#include "filter/filter.h"
+#include "filter/passes.h"
 #include "lca/extremes.h"
-#include "link/endpoint.h"
 #include "nn/net.h"
 
 static struct {
@@ -167,7 +165,11 @@ static int start(void *arg, const struct lca_stream *s, struct lca_err *err)
     struct params *x = arg;
     x->in = s;
     x->n_layer = s->table.n_layer;
-    if (!x->following) {
+    if (x->total) {
+        x->following = true;
+        x->last_it = x->it;
+        x->steps = 0;
+    } else {
         x->total = lca_alloc(s->P, sizeof *x->total, err);
         x->layer = lca_alloc(x->n_layer, sizeof *x->layer, err);
         if (!x->total || !x->layer || parse_neurons(x, err) < 0 || (!opt.two_pass && start_keeping(x, err) < 0))
@@ -389,18 +391,6 @@ static json_t *final(void *arg)
 
 /* ---- running ---- */
 
-/* A file can be read twice; a pipe and a socket cannot. */
-static int check_recording(struct lca_err *err)
-{
-    struct lca_endpoint in;
-    struct stat st;
-    if (lca_endpoint_parse(&in, opt.filter.link.in ? opt.filter.link.in : "-", err) < 0)
-        return -1;
-    if (in.kind != LCA_EP_FILE || (stat(in.where, &st) == 0 && !S_ISREG(st.st_mode)))
-        return lca_fail(err, LCA_USAGE, "--two-pass reads a recording twice: give it as --in FILE.lca");
-    return 0;
-}
-
 static json_t *args(void)
 {
     json_t *a = json_pack("{s:I, s:I}", "count", (json_int_t)opt.count, "seed", (json_int_t)opt.seed);
@@ -418,24 +408,14 @@ static json_t *args(void)
 
 static int run_passes(struct params *x, struct lca_err *err)
 {
-    struct lca_filter first = {.prog = "lca-params", .self = x, .start = start, .step = first_pass},
-                      write = {.prog = "lca-params", .stream = "params", .self = x, .start = start, .step = first_pass,
-                               .end = end, .final = final};
-    x->filter = &write;
-    if (opt.two_pass) {
-        x->filter = &first;
-        if (check_recording(err) < 0 || lca_filter_run(&first, &opt.filter, err) < 0)
-            return -1;
-        if (first.stopped)
-            return lca_fail(err, LCA_ABORTED, "told to stop in the first pass");
-        x->following = true;
-        x->last_it = x->it;
-        x->steps = 0;
-        x->filter = &write;
-        write.step = second_pass;
-    }
-    write.args = args();
-    return lca_filter_run(&write, &opt.filter, err);
+    struct lca_filter pass[] = {
+        {.prog = "lca-params", .self = x, .start = start, .step = first_pass},
+        {.prog = "lca-params", .self = x, .start = start, .step = opt.two_pass ? second_pass : first_pass, .end = end,
+         .final = final, .stream = "params", .args = args()},
+    };
+    x->filter = &pass[1];
+    return opt.two_pass ? lca_filter_passes(pass, 2, "lca-params --two-pass", "twice", &opt.filter, err)
+                        : lca_filter_run(&pass[1], &opt.filter, err);
 }
 
 static int run(int argc, char **argv, struct lca_err *err)
