@@ -2,8 +2,9 @@
  *
  * A device is one stream of work: one CPU thread, or one GPU. Buffers are device
  * memory (lca_backend.alloc); on the CPU that is ordinary memory. Activations are
- * [n][lca_ld(size)] floats, channels last, rows padded to 64 bytes; the padding
- * is zero. Parameters and gradients lie as in the parameter vector, unpadded.
+ * [n][lca_ld(size)] floats, channels last, rows padded to 64 bytes; what lies in the
+ * padding means nothing, and up to 64 bytes past an array may be read. Parameters and
+ * gradients lie as in the parameter vector, unpadded.
  *
  * For each layer an evaluator calls begin once per parameter vector (a device may
  * pack weights), forward and backward for each slice of examples, and end once
