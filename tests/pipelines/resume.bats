@@ -230,8 +230,10 @@ PY
         kill -0 $pipeline
         sleep 0.02
     done
-    # the power fails: all at once
-    kill -9 $(grep -lsz "^LCA_OUT=$PWD/out$" /proc/[0-9]*/environ | cut -d/ -f3) $(pgrep -f "^lca-run --out $PWD/out ")
+    # the power fails: all stand still before the first is dead, so that none sees another end
+    all=$(pgrep -f "^lca-run --out $PWD/out " && grep -lsz "^LCA_OUT=$PWD/out$" /proc/[0-9]*/environ | cut -d/ -f3)
+    kill -STOP $all
+    kill -9 $all
     wait $pipeline || true
     run lca-check --in out/lca.lca
     assert_failure 5
