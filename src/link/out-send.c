@@ -271,7 +271,7 @@ static const char *open_consumer(const struct lca_out *o)
         if (!o->joined[k])
             return o->expect[k];
     for (int k = 0; k < o->n_peer; k++)
-        if (!o->peer[k].eos_done)
+        if (!o->peer[k].eos_done && o->peer[k].state != PEER_LEFT)
             return o->peer[k].name;
     return NULL;
 }

@@ -74,7 +74,8 @@ static int read_all(struct lca_recording *r, struct lca_reader *from, struct lca
             break;
         }
         if (f.kind == LCA_KIND_eos) {
-            r->whole = strcmp(f.u.eos.status, "ok") == 0 && f.u.eos.next == seq && seq == r->next;
+            r->ended = strcmp(f.u.eos.status, "failed") != 0 && f.u.eos.next == seq && seq == r->next;
+            r->whole = r->ended && strcmp(f.u.eos.status, "ok") == 0;
             if (!r->whole)
                 stopped(r, "ends as %s%s%s", f.u.eos.status, f.u.eos.why ? ": " : "", f.u.eos.why ? f.u.eos.why : "");
             break;
