@@ -6,7 +6,7 @@
 # stages: the run, as a stage file. LCA_RESUME decides where a stage begins.
 stages() {
     cat <<END
-train: exec lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --examples 500 --batch 50 --iterations 200 \
+train: exec lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --examples 500 --batch 50 --iterations 150 \
     --checkpoint "\$LCA_OUT/cp" --checkpoint-every 15 \${LCA_RESUME:+--resume "\$LCA_OUT/cp"} \
     --out ipc:theta --lost 20 --expect integrate,record-theta
 grad*2: exec lca-grad --data "$FILES/s.data" --pool ipc:pool
@@ -120,7 +120,7 @@ run_killed() {
         return
     fi
     [ "$victim" = power ] ||
-        grep -qE "stage $victim (killed by signal 9|exited with status 137)" run.err ||
+        grep -qE "stage $victim (killed by signal 9|exited with status (137|5))" run.err ||
         { echo "no clear error:"; cat run.err; return 1; }
     prefix out/lca.lca && prefix out/theta.lca || { echo "no readable prefix"; cat repair.err; return 1; }
     lca-run --resume out 2>resume.err || { echo "not resumed:"; cat resume.err; return 1; }
@@ -131,14 +131,14 @@ run_killed() {
 declare -gA stage
 start_stage() {
     local command
-    command=$(stages | sed -n ':a; /\\$/ { N; s/\\\n//; ba }; s/^'"$1"'[*0-9]*: *//p')
+    command=$(stages | sed -n "s/^$1[*0-9]*: *//p")
     LCA_STAGE=$1 LCA_OUT=$PWD/out bash -o pipefail -c "$command" 2>>"$1.err" 3>&- &
     stage[$1]=$!
 }
 
 # restart_killed VICTIM: without lca-run; the others wait until it is started again.
 restart_killed() {
-    local victim=$1 name at pid status=0
+    local victim=$1 name at pid k status=0
     at=$(moment)
     rm -rf out ./*.err
     mkdir out
@@ -159,9 +159,17 @@ restart_killed() {
     else
         status=9
     fi
-    for name in train integrate check record-theta record-lca layers grad; do
-        [ $status -eq 9 ] && [ $name = "$victim" ] ||
-            wait "${stage[$name]}" || { echo "$name ended with $?"; tail -n 5 ./*.err; return 1; }
+    for name in train integrate check record-theta record-lca layers; do
+        [ $name = "$victim" ] || wait "${stage[$name]}" || { echo "$name ended with $?"; tail -n 5 ./*.err; return 1; }
+    done
+    # killed in its last moment, when all had what they needed, it finds nobody; so do workers
+    for name in "$victim" grad; do
+        for ((k = 0; k < 50; k++)); do
+            kill -0 "${stage[$name]}" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -9 "${stage[$name]}" 2>/dev/null || true
+        wait "${stage[$name]}" || true
     done
     [ $status -ne 9 ] || return 9
     equals out
@@ -183,6 +191,7 @@ kills() {
         ${how}_killed $victim >why 2>&1 || status=$?
         [ $status -ne 9 ] || continue
         done=$((done + 1))
+        echo "$done $victim $how $status" >>kills.log
         met[$victim-$how]=$((${met[$victim-$how]:-0} + 1))
         if [ $status -ne 0 ]; then
             bad=$((bad + 1))
