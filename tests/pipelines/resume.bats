@@ -122,6 +122,11 @@ PY
     run --separate-stderr train b.lca --iterations 10 --resume cp
     assert_success
     [[ $stderr == *"warning: "*"step-00000010.ckpt"*damaged* ]]
+    cp -r cp torn
+    for f in torn/*; do truncate -s 1000 "$f"; done
+    run --separate-stderr train c.lca --iterations 10 --resume torn
+    assert_failure 5
+    [[ $stderr == *"none of the 2 checkpoints in torn is good: without them training begins at step 0"* ]]
     py <<'PY'
 assert read('b.lca')[1:] == read('whole.lca')[9:]
 PY

@@ -189,3 +189,15 @@ for l in calls:
 assert acks >= 2, acks
 END
 }
+
+@test "a checkpoint is on disk before it has its name, and its name before the one before it goes" {
+    command -v strace >/dev/null || skip "no strace"
+    strace -f -y -e trace=openat,write,fsync,rename,unlink -e signal=none -o trace lca-train --net "$FILES/relu.json" \
+        --data "$FILES/s.data" --batch 50 --iterations 9 --checkpoint cp --checkpoint-every 3 --out a.lca
+    # the calls about cp, by their first letters: open, write (however often), fsync of the file, rename,
+    # fsync of the folder, unlink of what is no longer needed
+    calls=$(grep -E 'cp[/>"]' trace | sed -E 's/^[0-9]+ +//; s/^openat.*O_DIRECTORY.*/-/; s/^openat.*/o/; s/^write.*/w/
+        s/^fsync\([0-9]+<.*ckpt>.*/f/; s/^fsync.*/F/; s/^rename.*/r/; s/^unlink.*/u/' | tr -d '\n-')
+    [[ $calls =~ ^(ow+frFu*){4}$ ]] || fail "$calls"
+    assert_equal "$(tr -dc u <<<"$calls")" uu
+}
