@@ -92,7 +92,7 @@ run_killed() {
     local victim=$1 at runner status=0 pid
     at=$(moment)
     rm -rf out
-    lca-run --quiet --out "$PWD/out" "$FILES/stages" 2>run.err 3>&- &
+    timeout 120 lca-run --quiet --out "$PWD/out" "$FILES/stages" 2>run.err 3>&- &
     runner=$!
     if [ "$victim" = tap ]; then
         until [ -e out/ipc/lca.tap ]; do kill -0 $runner || return 9; sleep 0.01; done
@@ -123,17 +123,51 @@ run_killed() {
         grep -qE "stage $victim (killed by signal 9|exited with status (137|5))" run.err ||
         { echo "no clear error:"; cat run.err; return 1; }
     prefix out/lca.lca && prefix out/theta.lca || { echo "no readable prefix"; cat repair.err; return 1; }
-    lca-run --resume out 2>resume.err || { echo "not resumed:"; cat resume.err; return 1; }
+    timeout 120 lca-run --resume out 2>resume.err || { echo "not resumed:"; cat resume.err; return 1; }
     equals out
 }
 
-# start_stage NAME: as lca-run would, in the background: ${stage[NAME]}.
 declare -gA stage
+
+# sweep DIR: ends what is left of its stages.
+sweep() {
+    kill -9 $(grep -lsz "^LCA_OUT=$PWD/$1\$" /proc/[0-9]*/environ | cut -d/ -f3) 2>/dev/null
+    local p
+    for p in "${stage[@]}"; do wait "$p"; done 2>/dev/null
+    stage=()
+    true
+}
+
+# start_stage NAME: as lca-run would, in the background: ${stage[NAME]}.
 start_stage() {
     local command
     command=$(stages | sed -n "s/^$1[*0-9]*: *//p")
     LCA_STAGE=$1 LCA_OUT=$PWD/out bash -o pipefail -c "$command" 2>>"$1.err" 3>&- &
     stage[$1]=$!
+}
+
+# all_end VICTIM: all but it and the workers end in order. A producer that comes back when one
+# of its consumers has taken the end already says that it waits for that: it is started again.
+all_end() {
+    local name missed
+    local -A over=()
+    for ((k = 0; k < 600; k++)); do
+        for name in train integrate check record-theta record-lca layers; do
+            [ $name != "$1" ] && [ -z "${over[$name]}" ] && ! kill -0 "${stage[$name]}" 2>/dev/null || continue
+            wait "${stage[$name]}" || { echo "$name ended with $?"; tail -n 5 ./*.err; return 1; }
+            over[$name]=1
+        done
+        [ ${#over[@]} -lt 5 ] || return 0
+        missed=$(sed -n 's/.*waiting [0-9]* s for the consumer \([a-z-]*\) of .*/\1/p' "$1.err" 2>/dev/null | tail -n 1)
+        if [ -n "$missed" ] && [ -n "${over[$missed]}" ]; then
+            unset "over[$missed]"
+            LCA_RESUME=1 start_stage "$missed"
+        fi
+        sleep 0.1
+    done
+    echo "no end: ${!over[*]} have ended"
+    tail -n 5 ./*.err
+    return 1
 }
 
 # restart_killed VICTIM: without lca-run; the others wait until it is started again.
@@ -150,8 +184,8 @@ restart_killed() {
         wait "${stage[$victim]}" && status=9
         if [ $status -eq 0 ] && [ "$victim" = layers ]; then
             # what is recorded, then the link
-            (lca-cat --name layers out/lca.lca ipc:lca | lca-layers | lca-tap --json >out/layers.jsonl) \
-                2>>layers.err 3>&- &
+            LCA_OUT=$PWD/out bash -o pipefail -c 'lca-cat --name layers out/lca.lca ipc:lca | lca-layers |
+                lca-tap --json >out/layers.jsonl' 2>>layers.err 3>&- &
             stage[layers]=$!
         elif [ $status -eq 0 ]; then
             LCA_RESUME=1 start_stage "$victim"
@@ -159,18 +193,16 @@ restart_killed() {
     else
         status=9
     fi
-    for name in train integrate check record-theta record-lca layers; do
-        [ $name = "$victim" ] || wait "${stage[$name]}" || { echo "$name ended with $?"; tail -n 5 ./*.err; return 1; }
-    done
+    all_end "$victim" || { sweep out; return 1; }
     # killed in its last moment, when all had what they needed, it finds nobody; so do workers
-    for name in "$victim" grad; do
-        for ((k = 0; k < 50; k++)); do
-            kill -0 "${stage[$name]}" 2>/dev/null || break
-            sleep 0.1
-        done
-        kill -9 "${stage[$name]}" 2>/dev/null || true
-        wait "${stage[$name]}" || true
+    for ((k = 0; k < 30; k++)); do
+        kill -0 "${stage[$victim]}" 2>/dev/null || break
+        sleep 0.1
     done
+    if kill -0 "${stage[$victim]}" 2>/dev/null && [ "$victim" = layers ]; then
+        lca-layers --in out/lca.lca | lca-tap --json >out/layers.jsonl
+    fi
+    sweep out
     [ $status -ne 9 ] || return 9
     equals out
 }
