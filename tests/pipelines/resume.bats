@@ -318,7 +318,7 @@ PY
     change '.stages[0].command |= sub("--batch 50"; "--batch 50 --lr 0.06")'
     refused "the checkpoint is of another run: its lr is 0.05"
     rm -r out/cp
-    refused "lca.lca is of another run: its lr is 0.05"
+    refused "is of another run: its lr is 0.05"
     rm -r out/cp
     cp -r kept/cp out
     change '.stages[2].command |= sub("1e-5"; "1e-6")'
