@@ -205,6 +205,20 @@ struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq
     return t;
 }
 
+void lca_say_repair(struct lca_err *err, const struct lca_reader *r, const struct lca_frame_head *head, uint64_t seq)
+{
+    if (!err || err->status != LCA_CORRUPT || !lca_reader_is_file(r) || seq <= head->first)
+        return;
+    uint64_t whole = head->parts ? seq / head->parts : 0;
+    size_t used = strlen(err->text);
+    char *to = err->text + used;
+    if (whole == 0 || whole * head->parts <= head->first)
+        snprintf(to, sizeof err->text - used, "; lca-cat --repair keeps what is whole");
+    else
+        snprintf(to, sizeof err->text - used, "; its last whole step is %" PRIu64 ": lca-cat --repair keeps what is "
+                 "whole", head->it0 + whole - 1);
+}
+
 uint64_t lca_window(const struct lca_frame_head *head)
 {
     uint64_t parts = head->parts ? head->parts : 1;

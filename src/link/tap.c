@@ -34,6 +34,7 @@ struct lca_tap {
     struct lca_frame frame;
     struct lca_buf head;            /* header of the last HEAD; empty before it */
     uint8_t run[LCA_RUN_LEN];
+    struct lca_frame_head steps;    /* of HEAD, parts, it0 and first alone */
     bool has_seq;
     uint64_t seq, lost;             /* seq: of the next data frame, once has_seq */
 
@@ -142,6 +143,8 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
     if (p.fd >= 0 && poll(&p, 1, 0) == 0)
         return 0;
     int got = lca_reader_next(t->reader, &t->frame, err);
+    if (got < 0)
+        lca_say_repair(err, t->reader, &t->steps, t->has_seq ? t->seq : 0);
     if (got != 0)
         return got;
     const char *name = lca_reader_name(t->reader);
@@ -149,8 +152,9 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
         return lca_fail(err, LCA_CORRUPT, "%s is empty: no HEAD, no EOS", name);
     if (!t->has_seq)
         return lca_fail(err, LCA_CORRUPT, "%s ends before its first data frame, without EOS", name);
-    return lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRIu64 " without EOS", name,
-                    t->seq - 1);
+    lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRIu64 " without EOS", name, t->seq - 1);
+    lca_say_repair(err, t->reader, &t->steps, t->seq);
+    return -1;
 }
 
 static int fetch_message(struct lca_tap *t, struct lca_err *err)
@@ -186,6 +190,8 @@ static void count(struct lca_tap *t)
     t->lost = 0;
     if (f->kind == LCA_KIND_head && memcmp(t->run, f->run, LCA_RUN_LEN) != 0) {
         memcpy(t->run, f->run, LCA_RUN_LEN);
+        t->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0,
+                                           .first = f->u.head.first};
         t->has_seq = false;
     }
     bool data = lca_kind_is_data(f->kind);
