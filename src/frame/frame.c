@@ -38,6 +38,7 @@ FIELDS(move, LCA_PROTO_MOVE)
 FIELDS(grad, LCA_PROTO_GRAD)
 FIELDS(eff, LCA_PROTO_EFF)
 FIELDS(agg, LCA_PROTO_AGG)
+FIELDS(status, LCA_PROTO_STATUS)
 
 static const struct lca_field *no_fields(void)
 {

@@ -272,7 +272,8 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
         in->left = in->acked_end = true;
         return 0;
     }
-    if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong)
+    if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong ||
+        f->kind == LCA_KIND_status)
         return 0;
     if (f->kind == LCA_KIND_head)
         return take_head(in, f, err);
