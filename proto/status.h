@@ -36,21 +36,21 @@
  *                units   computed
  *                held    waiting or being computed
  *                sec     s of computing */
-#define LCA_PROTO_STATUS(F)                                                           \
-    F(str,  name,      R, "of the stage: $LCA_STAGE, else the program's")             \
-    F(str,  prog,      R, "program")                                                  \
-    F(str,  host,      R, "where it runs")                                            \
-    F(uint, pid,       R, "likewise")                                                 \
-    F(f8,   up,        R, "s since the program began")                                \
-    F(f8,   cpu,       R, "s of processor time")                                      \
-    F(uint, rss,       R, "bytes of resident memory")                                 \
-    F(int,  it,        R, "step of the newest frame sent, or received where it sends none; -1: none yet") \
-    F(str,  wait,      O, "what it waits for")                                        \
-    F(str,  end,       O, "how its stream has ended: ok, interrupted or failed; absent: it has not") \
-    F(uint, refused,   O, "frames from outside that it refused")                      \
-    F(any,  in,        O, "[{from, seq, done, lim, age}]: inputs")                    \
-    F(any,  out,       O, "[{st, next, done, window, frames, bytes}]: outputs")       \
-    F(any,  consumers, O, "[{st, name, state, done, sent, lim, it}]: of the outputs") \
-    F(any,  pool,      O, "{waiting, points, units, again}: the pool it gives work")  \
-    F(any,  workers,   O, "[{name, host, pid, dev, num, state, held, done, mean}]: of the pool") \
+#define LCA_PROTO_STATUS(F)                                                                         \
+    F(str,  name,      R, "of the stage: $LCA_STAGE, else the program's")                           \
+    F(str,  prog,      R, "program")                                                                \
+    F(str,  host,      R, "where it runs")                                                          \
+    F(uint, pid,       R, "likewise")                                                               \
+    F(f8,   up,        R, "s since the program opened its links")                                   \
+    F(f8,   cpu,       R, "s of processor time")                                                    \
+    F(uint, rss,       R, "bytes of resident memory")                                               \
+    F(int,  it,        R, "step of the newest frame sent, or received where it sends none; -1: none yet")\
+    F(str,  wait,      O, "what it waits for")                                                      \
+    F(str,  end,       O, "how its stream has ended: ok, interrupted or failed; absent: it has not")\
+    F(uint, refused,   O, "frames from outside that it refused")                                    \
+    F(any,  in,        O, "[{from, seq, done, lim, age}]: inputs")                                  \
+    F(any,  out,       O, "[{st, next, done, window, frames, bytes}]: outputs")                     \
+    F(any,  consumers, O, "[{st, name, state, done, sent, lim, it}]: of the outputs")               \
+    F(any,  pool,      O, "{waiting, points, units, again}: the pool it gives work")                \
+    F(any,  workers,   O, "[{name, host, pid, dev, num, state, held, done, mean}]: of the pool")    \
     F(any,  work,      O, "{pool, units, held, sec}: what it does as a worker of a pool")

@@ -100,6 +100,9 @@ struct lca_frame {
 const char *lca_kind_name(enum lca_kind kind);      /* "HEAD"; "?" for NONE */
 bool lca_kind_is_data(enum lca_kind kind);
 
+/* The step of a data frame; 0 for other kinds. */
+uint64_t lca_frame_it(const struct lca_frame *f);
+
 /* Sets the payload to n elements of dt ("<f4") at data, borrowed. */
 void lca_frame_payload(struct lca_frame *f, const char *dt, uint64_t n, const void *data);
 
