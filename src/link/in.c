@@ -157,8 +157,9 @@ static void drop_packet(struct lca_in *in)
 static void in_status(const struct lca_member *m, struct lca_state *s)
 {
     const struct lca_in *in = (const struct lca_in *)m;
+    const char *from = in->endpoint.kind == LCA_EP_STDIO ? "stdin" : in->endpoint.text;
     double age = lca_now() - (in->came > 0 ? in->came : in->opened);
-    json_t *own = json_pack("{s:s, s:I, s:I, s:f}", "from", in->endpoint.text, "seq", (json_int_t)in->seq, "done",
+    json_t *own = json_pack("{s:s, s:I, s:I, s:f}", "from", from, "seq", (json_int_t)in->seq, "done",
                             (json_int_t)(in->reader ? in->seq : in->done), "age", age);
     if (in->sock.zmq && in->has_head)
         json_object_set_new(own, "lim", json_integer((json_int_t)(in->done + in->window)));
@@ -166,8 +167,7 @@ static void in_status(const struct lca_member *m, struct lca_state *s)
     if (json_array_size(s->frame.out) == 0 && in->it > s->frame.it)
         s->frame.it = in->it;
     if (in->starved && !in->ended)
-        lca_state_wait(s, LCA_WAIT_INPUT, in->gone_at > 0 ? "%s, which has gone, to come back" : "%s",
-                        in->endpoint.text);
+        lca_state_wait(s, LCA_WAIT_INPUT, in->gone_at > 0 ? "%s, which has gone, to come back" : "%s", from);
 }
 
 static void in_close(struct lca_member *m)

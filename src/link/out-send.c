@@ -317,6 +317,7 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
         if (lca_link_wait(o->link, 1000, err) < 0)
             return -1;
     }
+    lca_out_publish_status(o, true);
     for (int k = 0; k < o->n_target; k++) {
         struct lca_writer *w = o->target[k].writer;
         o->target[k].writer = NULL;

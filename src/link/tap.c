@@ -90,12 +90,13 @@ static int tap_due(struct lca_member *m)
 static void tap_status(const struct lca_member *m, struct lca_state *s)
 {
     const struct lca_tap *t = (const struct lca_tap *)m;
+    const char *from = t->from.kind == LCA_EP_STDIO ? "stdin" : t->from.text;
     double age = lca_now() - (t->came > 0 ? t->came : t->opened);
-    json_array_append_new(s->frame.in, json_pack("{s:s, s:I, s:I, s:f}", "from", t->from.text, "seq",
-                                                 (json_int_t)t->seq, "done", (json_int_t)t->seq, "age", age));
+    json_array_append_new(s->frame.in, json_pack("{s:s, s:I, s:I, s:f}", "from", from, "seq", (json_int_t)t->seq,
+                                                 "done", (json_int_t)t->seq, "age", age));
     s->frame.it = t->it;
     if (t->starved)
-        lca_state_wait(s, LCA_WAIT_INPUT, t->gone_at > 0 ? "%s, which has gone, to come back" : "%s", t->from.text);
+        lca_state_wait(s, LCA_WAIT_INPUT, t->gone_at > 0 ? "%s, which has gone, to come back" : "%s", from);
 }
 
 static void drop_packet(struct lca_tap *t)

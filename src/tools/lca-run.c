@@ -186,6 +186,7 @@ static int open_signals(struct lca_err *err)
     else
         sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGUSR1);
     signal(SIGPIPE, SIG_IGN);       /* the run goes on without its audience, .. */
     signal(SIGTTOU, SIG_IGN);       /* .. and in the background */
     int fd = -1;
@@ -214,6 +215,13 @@ static int run(int argc, char **argv, struct lca_err *err)
         read_stages(&stages, argv[0], err) < 0 || find_places(&p, out_arg, err) < 0 ||
         (w.signals = open_signals(err)) < 0 || make_private(&p, &guard, err) < 0)
         goto out;
+    /* so that lca-top can tell whose sockets these are */
+    char back[sizeof p.dir + 8];
+    snprintf(back, sizeof back, "%s/.out", p.dir);
+    if (symlink(p.out, back) < 0) {
+        lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", back);
+        goto out;
+    }
     lca_strays_spare(&strays);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
         lca_fail_errno(err, LCA_INTERNAL, "cannot become the reaper of the stages");
@@ -273,6 +281,9 @@ static const struct lca_tool tool = {
         "killed. SIGINT (Ctrl-C) or SIGTERM ends the run in order, a second one at once; the "
         "status is then 130. Nothing that the stages started outlives lca-run, not even when "
         "that is killed.\n\n"
+        "SIGUSR1 asks how the run is: lca-run says in one line which stages run and which have "
+        "ended, and passes the signal on, so that every stage says how it is. Commands of a "
+        "stage that know nothing of this ignore it.\n\n"
         "DIR/run.json says how to repeat the run. DIR/summary.json holds the keys of --set and "
         "of the stages' reports, seconds_total, seconds_per_step, and status: ok, interrupted "
         "or failed.",
