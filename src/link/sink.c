@@ -173,6 +173,7 @@ static int write_all(struct lca_sink *s, struct iovec *piece, unsigned n)
             struct pollfd p = {.fd = s->fd, .events = POLLOUT};
             lca_sig_hear();
             poll(&p, 1, -1);
+            lca_sig_deaf();
         } else if (done < 0 && errno != EINTR && !wait_for_room(s, &waiting)) {
             return fail(s);
         }
