@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sig.h"
 #include "base/version.h"
 
 enum { MAX_OPTS = 64, WIDTH = 79, INDENT = 26 };
@@ -318,6 +319,7 @@ static int run(const struct lca_tool *tool, int argc, char **argv, struct lca_er
 int lca_tool_main(const struct lca_tool *tool, int argc, char **argv)
 {
     struct lca_err err = {0};
+    lca_sig_early();
     lca_log_init(tool->name, getenv("LCA_STAGE"));
     int status = LCA_OK;
     signal(SIGXFSZ, SIG_IGN);       /* a limit on the size of files is an error of write(2) */

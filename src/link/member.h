@@ -7,6 +7,7 @@
 #include "link/link.h"
 #include "link/record.h"
 #include "link/sock.h"
+#include "link/state.h"
 
 struct lca_member {
     /* Adds what to poll; returns how many. */
@@ -15,12 +16,24 @@ struct lca_member {
     int (*serve)(struct lca_member *m, struct lca_err *err);
     /* Milliseconds until serve is due anyway, or -1. */
     int (*due)(struct lca_member *m);
+    /* Adds what it knows; changes nothing and calls nothing of ZeroMQ's. */
+    void (*status)(const struct lca_member *m, struct lca_state *s);
     void (*close)(struct lca_member *m);
     struct lca_member *next;
 };
 
 void lca_link_add(struct lca_link *l, struct lca_member *m);
-void *lca_link_context(struct lca_link *l);
+const struct lca_context *lca_link_context(struct lca_link *l);
+
+/* Serves and answers signals if that has not been done for a tenth of a second: for a loop
+ * that always finds something to do and never waits. */
+int lca_link_pulse(struct lca_link *l, struct lca_err *err) LCA_MUST_USE;
+
+/* Counts a frame from outside that was refused. */
+void lca_link_refused(struct lca_link *l);
+
+/* What the link and its members add to s. */
+void lca_link_status(const struct lca_link *l, struct lca_state *s);
 
 /* A poll item for a socket, and one for its monitor. Returns 2 (1 without). */
 int lca_member_poll_sock(struct lca_sock *s, zmq_pollitem_t *items, int room);

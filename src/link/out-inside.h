@@ -1,8 +1,8 @@
-/* out-inside.h: what an output is made of; for out.c, out-file.c and out-send.c only.
+/* out-inside.h: what an output is made of; for out*.c only.
  *
  * out.c deals with the consumers: who there is, what each has acknowledged and may be
  * sent. out-file.c writes files and pipes. out-send.c is the program's side: opening,
- * frames, the end. */
+ * frames, the end. out-status.c says how it is. */
 #ifndef LCA_LINK_OUT_INSIDE_H
 #define LCA_LINK_OUT_INSIDE_H
 
@@ -64,6 +64,9 @@ struct lca_out {
 
     struct lca_kept kept;           /* frames not acknowledged by all */
     uint64_t next, first;           /* seq of the next frame; of the stream's first */
+    uint64_t bytes;                 /* of all frames sent, whatever the number of consumers */
+    int64_t it;                     /* step of the last one; -1: none yet */
+    char end[16];                   /* what EOS says; "": not yet */
     struct lca_patience patience;
 };
 
@@ -94,5 +97,9 @@ void lca_out_forget(struct lca_out *o, struct peer *p);
 int lca_out_items(struct lca_member *m, zmq_pollitem_t *items, int room);
 int lca_out_serve(struct lca_member *m, struct lca_err *err);
 int lca_out_due(struct lca_member *m);
+void lca_out_status(const struct lca_member *m, struct lca_state *s);
+
+/* Publishes how this program is, on the taps where that is due; at the end on all. */
+void lca_out_publish_status(struct lca_out *o, bool all);
 
 #endif

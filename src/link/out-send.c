@@ -1,4 +1,5 @@
 /* out-send.c: an output as the program sees it: opening, frames, the end. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,8 @@ struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *opts
     o->drop = opts->drop;
     o->lost = opts->lost > 0 ? opts->lost : LCA_LOST_DEFAULT;
     o->member = (struct lca_member){.items = lca_out_items, .serve = lca_out_serve, .due = lca_out_due,
-                                    .close = out_close};
+                                    .status = lca_out_status, .close = out_close};
+    o->it = -1;
     int n_out = opts->out ? opts->out->n : 0, n_tap = opts->tap ? opts->tap->n : 0;
     for (int k = 0; k < n_out; k++)
         if (add_target(o, opts->out->item[k], false, opts->resume, err) < 0)
@@ -110,6 +112,9 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
         struct lca_sock_opts stream = {ZMQ_ROUTER, (int)(2 * (2 * o->window + 16)), 4096, 10000, NULL};
         if (!t->tap_only && lca_sock_open(&t->sock, lca_link_context(o->link), &stream, &t->endpoint, true, err) < 0)
             return -1;
+        /* another open port on the network only where it is asked for */
+        if (!t->tap_only && strncmp(t->endpoint.where, "tcp:", 4) == 0)
+            continue;
         if (lca_publish_open(&t->tap, lca_link_context(o->link), &t->endpoint, o->parts, err) < 0)
             return -1;
     }
@@ -170,6 +175,8 @@ int lca_out_send(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
     if (lca_packet_make(&p, f, err) < 0)
         return -1;
     int result = -1;
+    o->bytes += zmq_msg_size(&p.msg);
+    o->it = (int64_t)lca_frame_it(f);
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
         if (t->writer && lca_out_file_data(t, f, &p, err) < 0)
@@ -254,6 +261,7 @@ static int make_eos(struct lca_out *o, struct lca_frame *eos, struct lca_err *er
     if (lca_packet_make(&o->eos_packet, eos, err) < 0)
         return -1;
     o->ended = true;
+    snprintf(o->end, sizeof o->end, "%s", eos->u.eos.status);
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
         if (t->writer && lca_out_file_eos(o, t, err) < 0)
@@ -261,6 +269,7 @@ static int make_eos(struct lca_out *o, struct lca_frame *eos, struct lca_err *er
     }
     for (int k = 0; k < o->n_peer; k++)
         lca_out_pump(o, &o->peer[k]);
+    lca_out_publish_status(o, true);
     for (int k = 0; k < o->n_target; k++)
         lca_publish_end(&o->target[k].tap, &o->eos_packet);
     return 0;
@@ -298,6 +307,7 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
         if (lca_link_wait(o->link, 1000, err) < 0)
             return -1;
     }
+    lca_out_publish_status(o, true);
     for (int k = 0; k < o->n_target; k++) {
         struct lca_writer *w = o->target[k].writer;
         o->target[k].writer = NULL;

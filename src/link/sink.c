@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sig.h"
 #include "base/tool.h"
 #include "link/bytes.h"
 
@@ -112,8 +113,10 @@ static ssize_t write_quietly(int fd, const struct iovec *piece, int n)
     sigaddset(&pipe_only, SIGPIPE);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &old);
+    lca_sig_hear();
     ssize_t done = writev(fd, piece, n);
     int saved = errno;
+    lca_sig_deaf();
     if (!sigismember(&pending, SIGPIPE)) {
         static const struct timespec now = {0};
         while (sigtimedwait(&pipe_only, NULL, &now) < 0 && errno == EINTR)
@@ -168,7 +171,9 @@ static int write_all(struct lca_sink *s, struct iovec *piece, unsigned n)
         ssize_t done = write_quietly(s->fd, piece, (int)n);
         if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+            lca_sig_hear();
             poll(&p, 1, -1);
+            lca_sig_deaf();
         } else if (done < 0 && errno != EINTR && !wait_for_room(s, &waiting)) {
             return fail(s);
         }

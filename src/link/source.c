@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include "base/buf.h"
+#include "base/sig.h"
 #include "link/bytes.h"
 
 enum { RAW_SIZE = 128 * 1024, PLAIN_SIZE = 256 * 1024, ZSTD_FIRST_BYTE = 0x28 };
@@ -63,14 +64,20 @@ fail:
 static ssize_t read_some(struct lca_source *s, void *to, size_t n, struct lca_err *err)
 {
     for (;;) {
+        lca_sig_hear();
         ssize_t got = read(s->fd, to, n);
+        int saved = errno;
+        lca_sig_deaf();
+        errno = saved;
         if (got >= 0) {
             s->ended = got == 0;
             return got;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             struct pollfd p = {.fd = s->fd, .events = POLLIN};
+            lca_sig_hear();
             poll(&p, 1, -1);
+            lca_sig_deaf();
         } else if (errno != EINTR) {
             return lca_fail_errno(err, LCA_INTERNAL, "%s: cannot read", s->name);
         }

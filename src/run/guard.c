@@ -94,7 +94,7 @@ struct made {
 
 static void guard(int from, int to, int lock, char *dir, const char *link)
 {
-    int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1};
     for (size_t k = 0; k < sizeof ignored / sizeof *ignored; k++)
         signal(ignored[k], SIG_IGN);
     setsid();

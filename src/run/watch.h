@@ -32,7 +32,7 @@ struct lca_watch {
     struct lca_strays *strays;
     struct lca_screen *screen;
     struct lca_progress *progress;
-    int signals;                    /* signalfd of SIGINT, SIGTERM, SIGHUP, SIGCHLD (blocked) */
+    int signals;                    /* signalfd of SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR1 (blocked) */
     bool quiet;                     /* progress is not shown */
     bool resume;                    /* the run is gone on with: LCA_RESUME=1 for the stages */
     /* Filled. */

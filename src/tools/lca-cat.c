@@ -26,7 +26,7 @@ static const struct lca_opt opts[] = {
      "stays as FILE.damaged.", 0, 0, true},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), LCA_SAFETY_OPTS(args.safety), {0}};
 
 struct cat {
     struct lca_link *link;

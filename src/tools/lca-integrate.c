@@ -60,7 +60,8 @@ static const struct lca_opt opts[] = {
      "steps are passed on as they are, those that follow are computed. An empty or missing FILE: all are.", 0, 0, true},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link),
+                                           LCA_SAFETY_OPTS(opt.link.safety), {0}};
 
 struct set {
     char name[8];

@@ -231,6 +231,7 @@ static int open_signals(struct lca_err *err)
     else
         sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGUSR1);
     signal(SIGPIPE, SIG_IGN);       /* the run goes on without its audience, .. */
     signal(SIGTTOU, SIG_IGN);       /* .. and in the background */
     int fd = -1;
@@ -306,6 +307,13 @@ static int run(int argc, char **argv, struct lca_err *err)
     guard.lock = lock;
     if ((w.signals = open_signals(err)) < 0 || make_private(&p, &guard, err) < 0 || extend_path(err) < 0)
         goto out;
+    /* so that lca-top can tell whose sockets these are */
+    char back[sizeof p.dir + 8];
+    snprintf(back, sizeof back, "%s/.out", p.dir);
+    if (symlink(p.out, back) < 0) {
+        lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", back);
+        goto out;
+    }
     lca_strays_spare(&strays);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
         lca_fail_errno(err, LCA_INTERNAL, "cannot become the reaper of the stages");
@@ -376,6 +384,9 @@ static const struct lca_tool tool = {
         "environment, and begin where what is on disk ends (lca-train --resume, lca-integrate "
         "--resume, lca-cat --resume). DIR then holds what it would hold had nothing "
         "happened. run.json tells of it. A run that has ended in order is left alone.\n\n"
+        "SIGUSR1 asks how the run is: lca-run says in one line which stages run and which have "
+        "ended, and passes the signal on, so that every stage says how it is. Commands of a "
+        "stage that know nothing of this ignore it.\n\n"
         "DIR/run.json says how to repeat the run. DIR/summary.json holds the keys of --set and "
         "of the stages' reports, seconds_total, seconds_per_step, and status: ok, interrupted "
         "or failed.",
