@@ -287,7 +287,10 @@ PY
         until [ -s out/layers.jsonl ]; do kill -0 $runner; sleep 0.02; done
         kill -INT $runner
         wait $runner && false
-        assert_equal "$(jq -r .status out/summary.json)" interrupted
+        assert_equal "$(jq -r .status out/summary.json; cat err)" "interrupted
+lca-run: interrupted: the stages finish what is under way; once more to abort
+$(grep '^lca-train' err)
+lca-run: error: interrupted"
         lca-run --resume out 2>err 3>&- &
         runner=$!
         until [ -n "$(within out integrate lca-integrate)" ]; do kill -0 $runner; sleep 0.02; done

@@ -447,6 +447,17 @@ END
     run lca-cat --resume long.lca --out hello.lca
     assert_failure 5
     assert_equal "$(cat hello.lca)" hello
+    # what a writer that was ended can leave is a window of 64 steps
+    train many.lca --iterations 150
+    cp many.lca bad.lca
+    printf x | dd of=bad.lca bs=1 seek=300000 conv=notrunc status=none
+    run --separate-stderr lca-cat --resume many.lca --out bad.lca
+    assert_failure 5
+    [[ $stderr =~ bad.lca:\ frame\ .*damaged.*\;\ [0-9]+\ bytes\ follow\ the\ last\ whole\ step\ \(step\ 14\),\ more\ than ]]
+    assert_equal "$(stat -c %s bad.lca)" "$(stat -c %s many.lca)"
+    lca-cat --repair bad.lca --in-place
+    lca-cat --resume many.lca --out bad.lca
+    cmp many.lca bad.lca
     # a recorder that is still alive has the file
     mkfifo pipe
     lca-cat --out cut.lca <pipe 3>&- &
