@@ -150,7 +150,7 @@ start_stage() {
 # of its consumers has taken the end already says that it waits for that: it is started again.
 all_end() {
     local name missed
-    local -A over=()
+    local -A over=() again=()
     for ((k = 0; k < 600; k++)); do
         for name in train integrate check record-theta record-lca layers; do
             [ $name != "$1" ] && [ -z "${over[$name]}" ] && ! kill -0 "${stage[$name]}" 2>/dev/null || continue
@@ -159,8 +159,9 @@ all_end() {
         done
         [ ${#over[@]} -lt 5 ] || return 0
         missed=$(sed -n 's/.*waiting [0-9]* s for the consumer \([a-z-]*\) of .*/\1/p' "$1.err" 2>/dev/null | tail -n 1)
-        if [ -n "$missed" ] && [ -n "${over[$missed]}" ]; then
+        if [ -n "$missed" ] && [ -n "${over[$missed]}" ] && [ -z "${again[$missed]}" ]; then
             unset "over[$missed]"
+            again[$missed]=1
             LCA_RESUME=1 start_stage "$missed"
         fi
         sleep 0.1
