@@ -25,7 +25,7 @@
 enum { SOCKET_NAME = 40, MAX_STAGE_FILE = 1 << 20 };
 
 /* Seconds that the end of the last run in the folder may take: its guard's work. */
-#define LAST_RUN 15.0
+#define LAST_RUN 8.0
 
 static const char *out_arg, *progress_arg, *resume_arg;
 static long iterations;

@@ -538,7 +538,7 @@ END
     # its stage ignores SIGTERM: the guard takes 2 s to end it
     run --separate-stderr lca-run --resume out
     assert_success
-    [[ $stderr == *"is in use: waiting 15 s for the end of the run in it"* ]]
+    [[ $stderr == *"is in use: waiting 8 s for the end of the run in it"* ]]
     assert_equal "$(jq -r .status out/summary.json)" ok
     wait $pid || true
     nothing_left
