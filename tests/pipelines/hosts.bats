@@ -42,7 +42,6 @@ same() { cmp "$F/reference.lca" "$1"; }
 
 # port RELAY: where it listens
 port() { cat "$1.out"; }
-free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # relay NAME PORT [OPTION]...: a bad way to the port; order WORD...: to all relays.
 relay() {
