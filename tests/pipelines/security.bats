@@ -169,6 +169,7 @@ END
     refuses lca-layers --in tcp://example.org:5555
     refuses lca-check --in tcp://example.org:5555
     refuses lca-tap tcp://example.org:5555
+    refuses lca-top tcp://example.org:5555
     # connecting is a matter of the side, not of the option
     refuses lca-cat --in bind+tcp://0.0.0.0:5555
 }
@@ -199,8 +200,10 @@ END
     all_is_well
     produce --key hub.key --peers peers --tap "$at"
     until_true listens $((port + 1))
-    bg plain lca-tap "$at"
-    ends plain 2 'we have no key'
+    for look in lca-tap lca-top; do
+        bg plain $look "$at"
+        ends plain 2 'we have no key'
+    done
     bg tap lca-tap --fields t --key one.key --server-key hub.pub "$at"
     until_true has tap.out 1
     all_is_well
