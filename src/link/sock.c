@@ -306,7 +306,10 @@ static void refused_by(struct lca_sock *s, uint16_t what, uint32_t value)
             s->why = "this is no such socket of lca: another port, or another program";
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        /* who cannot open our first message says nothing and hangs up */
+        /* who cannot open our first message says nothing and hangs up; who does not answer
+         * in time may be stopped, and these events may be read long after */
+        if (value != EPIPE && value != ECONNRESET)
+            break;
         if (s->broken == 0 || now > s->broken_at + BROKEN_WITHIN) {
             s->broken = 0;
             s->broken_at = now;
