@@ -4,42 +4,6 @@ load ../helper
 load ../live
 load ../hosts
 
-# A training path, and its lca stream as one machine computes it.
-setup_file() {
-    cd "$BATS_FILE_TMPDIR"
-    lca-data make synth:1,1000 --out d >/dev/null
-    lca-train --net mnist-fc --data d --batch 50 --iterations 24 >thetas.lca
-    LCA_DIR=$(mktemp -d /tmp/lt.XXXX)
-    export LCA_DIR
-    lca-grad --data d --pool ipc:pool 3>&- &
-    lca-integrate --in thetas.lca --pool ipc:pool --chunk 250 >reference.lca
-    wait
-    rm -r "$LCA_DIR"
-    for name in hub one two; do
-        lca-keygen $name >/dev/null
-    done
-    mkdir peers
-    cp one.pub two.pub peers
-}
-
-teardown() {
-    for p in "${pid[@]}"; do
-        kill -9 "$p" 2>/dev/null
-        wait "$p" 2>/dev/null
-    done
-    unmake_hosts
-    rm -rf "$LCA_DIR"
-}
-
-# What is started on the side that binds, and on that of a key NAME.
-F=$BATS_FILE_TMPDIR
-HUB=(env LCA_KEY="$F/hub.key" LCA_PEERS="$F/peers")
-key() { echo env LCA_KEY="$F/$1.key" LCA_SERVER_KEY="$F/hub.pub"; }
-
-integrate() { echo lca-integrate --in "$F/thetas.lca" --chunk 250 "$@"; }
-grad() { echo lca-grad --data "$F/d" "$@"; }
-same() { cmp "$F/reference.lca" "$1"; }
-
 # port RELAY: where it listens
 port() { cat "$1.out"; }
 
