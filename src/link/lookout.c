@@ -329,8 +329,10 @@ int lca_lookout_find(char **dir, int room)
     if (own && *own) {
         consider(own, found, &n);
     } else {
+        /* /tmp is where they are without a folder of the user's own */
         consider_in(getenv("XDG_RUNTIME_DIR"), found, &n);
-        consider_in("/tmp", found, &n);
+        if (n == 0)
+            consider_in("/tmp", found, &n);
     }
     for (int k = 0; k < n; k++) {
         if (k < room)
