@@ -35,7 +35,7 @@ struct lca_in {
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
-    struct lca_frame_head steps;    /* of HEAD, parts and it0 alone */
+    struct lca_frame_head steps;    /* of HEAD, parts, it0 and first alone */
     uint64_t seq;                   /* of the next data frame */
     uint32_t crc;                   /* of the last one, to compare after a reconnect */
     uint64_t done, window, told;    /* told: the done of the last ACK */
@@ -108,6 +108,8 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
         in->cut |= in->connected && !in->acked_end;
         in->connected = false;
     }
+    if (lca_sock_check(&in->sock, err) < 0)
+        return -1;
     if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);
     if (in->ack_due > 0 && lca_now() >= in->ack_due)
@@ -239,8 +241,10 @@ static int fetch(struct lca_in *in, struct lca_err *err)
         if (got == 0 && !in->has_head)
             return lca_fail(err, LCA_CORRUPT, "%s is empty: no HEAD", in->endpoint.text);
         if (got == 0)
-            return lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRId64 " without EOS", in->endpoint.text,
-                            (int64_t)in->seq - 1);
+            got = lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRId64 " without EOS", in->endpoint.text,
+                           (int64_t)in->seq - 1);
+        if (got < 0)
+            lca_say_repair(err, in->reader, &in->steps, in->seq);
         return got;
     }
     drop_packet(in);
@@ -273,7 +277,8 @@ static int take_head(struct lca_in *in, struct lca_frame *f, struct lca_err *err
     memcpy(in->run, f->run, LCA_RUN_LEN);
     snprintf(in->st, sizeof in->st, "%s", f->st);
     in->has_head = true;
-    in->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0};
+    in->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0,
+                                         .first = f->u.head.first};
     in->seq = in->done = in->told = f->u.head.first;
     if (in->sock.zmq) {
         in->window = lca_window(&f->u.head);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/log.h"
 #include "base/tool.h"
 #include "link/endpoint.h"
@@ -29,7 +30,8 @@ struct file {
 };
 
 struct lca_link {
-    void *context;
+    struct lca_context context;
+    bool secured;
     struct lca_sig sig;
     struct lca_member *members;
     struct file *file;
@@ -66,8 +68,8 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
         free(l);
         return NULL;
     }
-    l->context = zmq_ctx_new();
-    if (!l->context) {
+    l->context.zmq = zmq_ctx_new();
+    if (!l->context.zmq) {
         lca_fail(err, LCA_INTERNAL, "cannot start ZeroMQ: %s", zmq_strerror(errno));
         lca_sig_close(&l->sig);
         free(l);
@@ -75,6 +77,18 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
     }
     lca_sig_answer(say_status, l);
     return l;
+}
+
+int lca_link_secure(struct lca_link *l, const struct lca_safety *s, struct lca_err *err)
+{
+    if (l->secured)
+        return 0;
+    l->secured = true;
+    if (s->mem && lca_limit_memory(s->mem, err) < 0)
+        return lca_err_prefix(err, "--mem");
+    if (s->key || s->peers || s->server_key || s->insecure)
+        return (l->context.curve = lca_curve_open(s, l->context.zmq, err)) ? 0 : -1;
+    return 0;
 }
 
 void lca_link_add(struct lca_link *l, struct lca_member *m)
@@ -120,9 +134,9 @@ int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, st
     return fstat(fd, &s) == 0 ? enter(l, &s, written, name, err) : 0;
 }
 
-void *lca_link_context(struct lca_link *l)
+const struct lca_context *lca_link_context(struct lca_link *l)
 {
-    return l->context;
+    return &l->context;
 }
 
 enum lca_sig_want lca_link_want(struct lca_link *l)
@@ -176,7 +190,8 @@ void lca_link_free(struct lca_link *l)
         l->members = m->next;
         m->close(m);
     }
-    zmq_ctx_term(l->context);
+    zmq_ctx_term(l->context.zmq);
+    lca_curve_close(l->context.curve);
     lca_sig_close(&l->sig);
     free(l->file);
     free(l);
@@ -244,6 +259,20 @@ struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq
     if (head->parts)
         snprintf(t.text, sizeof t.text, " (step %" PRIu64 ")", head->it0 + seq / head->parts);
     return t;
+}
+
+void lca_say_repair(struct lca_err *err, const struct lca_reader *r, const struct lca_frame_head *head, uint64_t seq)
+{
+    if (!err || err->status != LCA_CORRUPT || !lca_reader_is_file(r) || seq <= head->first)
+        return;
+    uint64_t whole = head->parts ? seq / head->parts : 0;
+    size_t used = strlen(err->text);
+    char *to = err->text + used;
+    if (whole == 0 || whole * head->parts <= head->first)
+        snprintf(to, sizeof err->text - used, "; lca-cat --repair keeps what is whole");
+    else
+        snprintf(to, sizeof err->text - used, "; its last whole step is %" PRIu64 ": lca-cat --repair keeps what is "
+                 "whole", head->it0 + whole - 1);
 }
 
 uint64_t lca_window(const struct lca_frame_head *head)

@@ -1,8 +1,8 @@
 /* out-inside.h: what an output is made of; for out*.c only.
  *
  * out.c deals with the consumers: who there is, what each has acknowledged and may be
- * sent. out-send.c is the program's side: opening, frames, the end. out-status.c says how
- * it is. */
+ * sent. out-file.c writes files and pipes. out-send.c is the program's side: opening,
+ * frames, the end. out-status.c says how it is. */
 #ifndef LCA_LINK_OUT_INSIDE_H
 #define LCA_LINK_OUT_INSIDE_H
 
@@ -10,6 +10,7 @@
 #include "link/member.h"
 #include "link/publish.h"
 #include "link/record.h"
+#include "link/recording.h"
 
 enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32 };
 
@@ -32,6 +33,7 @@ struct peer {
 struct target {
     struct lca_endpoint endpoint;
     struct lca_writer *writer;      /* files and pipes */
+    struct lca_recording past;      /* what a file holds that is gone on with */
     struct lca_sock sock;           /* sockets; taps alone have none */
     struct lca_publish tap;
     bool tap_only;
@@ -77,6 +79,14 @@ void lca_out_release(struct lca_out *o);
 
 /* Sends p what it may have. */
 void lca_out_pump(struct lca_out *o, struct peer *p);
+
+/* out-file.c: opens t's file or pipe; resume: to go on with what it holds. */
+int lca_out_file(struct lca_out *o, struct target *t, bool resume, struct lca_err *err);
+
+/* Write to it: HEAD, a data frame, EOS. What the file has already is compared. */
+int lca_out_file_head(struct lca_out *o, struct target *t, struct lca_err *err);
+int lca_out_file_data(struct target *t, const struct lca_frame *f, struct lca_packet *p, struct lca_err *err);
+int lca_out_file_eos(struct lca_out *o, struct target *t, struct lca_err *err);
 
 /* Takes p off the list; the last one takes its place. */
 void lca_out_forget(struct lca_out *o, struct peer *p);

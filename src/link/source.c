@@ -16,7 +16,7 @@ enum { RAW_SIZE = 128 * 1024, PLAIN_SIZE = 256 * 1024, ZSTD_FIRST_BYTE = 0x28 };
 struct lca_source {
     int fd;
     char *name;
-    bool is_file, begun, ended;
+    bool is_file, begun, ended, torn;
     unsigned char *raw;         /* as read */
     ZSTD_inBuffer in;           /* what of raw is there, what is used */
 
@@ -140,7 +140,8 @@ static int take(struct lca_source *s, unsigned char *to, size_t n, size_t *got,
             continue;
         }
         if (s->ended) {
-            if (s->within)
+            s->torn = s->within;
+            if (s->torn)
                 return lca_fail(err, LCA_CORRUPT, "%s: ends within the zstd data", s->name);
             return 0;
         }
@@ -180,6 +181,21 @@ int lca_source_poll(const struct lca_source *s)
 {
     bool waiting = s->in.pos < s->in.size || s->at < s->end || s->more;
     return s->is_file || s->ended || waiting ? -1 : s->fd;
+}
+
+bool lca_source_is_file(const struct lca_source *s)
+{
+    return s->is_file;
+}
+
+bool lca_source_compressed(const struct lca_source *s)
+{
+    return s->zstd != NULL;
+}
+
+bool lca_source_torn(const struct lca_source *s)
+{
+    return s->torn;
 }
 
 const char *lca_source_name(const struct lca_source *s)

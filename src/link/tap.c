@@ -34,6 +34,7 @@ struct lca_tap {
     struct lca_frame frame;
     struct lca_buf head;            /* header of the last HEAD; empty before it */
     uint8_t run[LCA_RUN_LEN];
+    struct lca_frame_head steps;    /* of HEAD, parts, it0 and first alone */
     bool has_seq;
     uint64_t seq, lost;             /* seq: of the next data frame, once has_seq */
     int64_t it;                     /* step of the last one; -1: none yet */
@@ -66,7 +67,6 @@ static int tap_items(struct lca_member *m, zmq_pollitem_t *items, int room)
 /* ZeroMQ connects again by itself; we only keep count. */
 static int tap_serve(struct lca_member *m, struct lca_err *err)
 {
-    (void)err;
     struct lca_tap *t = self(m);
     enum lca_sock_event event;
     while (t->sock.zmq && (event = lca_sock_event(&t->sock)) != LCA_SOCK_NOTHING) {
@@ -78,7 +78,7 @@ static int tap_serve(struct lca_member *m, struct lca_err *err)
             t->gone_at = lca_now();
         }
     }
-    return 0;
+    return lca_sock_check(&t->sock, err);
 }
 
 static int tap_due(struct lca_member *m)
@@ -159,6 +159,8 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
     if (p.fd >= 0 && poll(&p, 1, 0) == 0)
         return 0;
     int got = lca_reader_next(t->reader, &t->frame, err);
+    if (got < 0)
+        lca_say_repair(err, t->reader, &t->steps, t->has_seq ? t->seq : 0);
     if (got != 0)
         return got;
     const char *name = lca_reader_name(t->reader);
@@ -166,8 +168,9 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
         return lca_fail(err, LCA_CORRUPT, "%s is empty: no HEAD, no EOS", name);
     if (!t->has_seq)
         return lca_fail(err, LCA_CORRUPT, "%s ends before its first data frame, without EOS", name);
-    return lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRIu64 " without EOS", name,
-                    t->seq - 1);
+    lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRIu64 " without EOS", name, t->seq - 1);
+    lca_say_repair(err, t->reader, &t->steps, t->seq);
+    return -1;
 }
 
 static int fetch_message(struct lca_tap *t, struct lca_err *err)
@@ -203,6 +206,8 @@ static void count(struct lca_tap *t)
     t->lost = 0;
     if (f->kind == LCA_KIND_head && memcmp(t->run, f->run, LCA_RUN_LEN) != 0) {
         memcpy(t->run, f->run, LCA_RUN_LEN);
+        t->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0,
+                                           .first = f->u.head.first};
         t->has_seq = false;
     }
     bool data = lca_kind_is_data(f->kind);

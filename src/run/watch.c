@@ -63,6 +63,7 @@ _Noreturn static void become(const struct state *s, char *const *argv, const cha
               lca_watch_report(s->w->dir, name, report, sizeof report) == 0 &&
               setenv("LCA_DIR", s->w->dir, 1) == 0 && setenv("LCA_OUT", s->w->out, 1) == 0 &&
               setenv("LCA_STAGE", name, 1) == 0 && setenv("LCA_REPORT", report, 1) == 0 &&
+              (s->w->resume ? setenv("LCA_RESUME", "1", 1) : unsetenv("LCA_RESUME")) == 0 &&
               setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0;
     if (null > 2)
         close(null);
