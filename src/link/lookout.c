@@ -114,7 +114,6 @@ static void look(struct lca_lookout *o)
 
 static int lookout_serve(struct lca_member *m, struct lca_err *err)
 {
-    (void)err;
     struct lca_lookout *o = self(m);
     double now = lca_now();
     bool any = false;
@@ -129,6 +128,8 @@ static int lookout_serve(struct lca_member *m, struct lca_err *err)
             w->gone = event == LCA_SOCK_LOST && (w->here || w->gone);
             w->here = event == LCA_SOCK_CONNECTED;
         }
+        if (lca_sock_check(&w->sock, err) < 0)
+            return -1;
         any |= w->here;
     }
     if (any)

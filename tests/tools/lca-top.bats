@@ -207,3 +207,19 @@ term() { "$PYTHON" "$ROOT/tests/terminal.py" "$@"; }
     stop one
     stop two
 }
+
+@test "an output on the network: with its keys, and refused without" {
+    lca-keygen hub >pairs
+    lca-keygen me >>pairs
+    mkdir friends
+    cp me.pub friends/
+    train thetas.lca
+    at=tcp://127.0.0.1:$((30000 + RANDOM % 10000))
+    mkdir -m 700 ipc
+    LCA_DIR=$PWD/ipc bg cat lca-cat --in thetas.lca --out ipc:theta --tap "$at" --key hub.key --peers friends
+    run lca-top -n 1 -i 0.1 --key me.key --server-key hub.pub "$at"
+    assert_success
+    assert_line --regexp '^lca-cat: waits for a consumer, 0 kept, '
+    run -2 lca-top -n 1 "$at"
+    assert_output --partial "error: $at"
+}
