@@ -220,7 +220,8 @@ static int take(struct top *t, struct run *r, struct lca_err *err)
         }
         json_t *j = lca_frame_json(f);
         bool status = f->kind == LCA_KIND_status;
-        int result = j ? lca_board_take(&r->board, j, tap, lca_now(), err) : lca_fail(err, LCA_INTERNAL, "out of memory");
+        int result = j ? lca_board_take(&r->board, j, tap, lca_now(), err)
+                       : lca_fail(err, LCA_INTERNAL, "out of memory");
         if (result == 0 && opt.json && status && !(opt.count && t->shown >= opt.count))
             result = print_json(t, j, err);
         json_decref(j);
