@@ -140,48 +140,47 @@ term() { "$PYTHON" "$ROOT/tests/terminal.py" "$@"; }
     assert_success
     run term 24 100 wait:train kill:TERM -- lca-top out
     assert_success
-    (sleep 1; kill -TERM "${pid[out]}") 3>&- &
-    run term 24 100 wait:train -- lca-top out
+    # one that cannot be drawn on gets lines
+    TERM=dumb run term 24 100 wait:'train: ' key:$'\x03' -- lca-top -i 0.2 out
+    assert_success
+    refute_line --partial $'\e'
+    run term 24 100 wait:train run:"kill -TERM ${pid[out]}" -- lca-top out
     assert_success
     assert_line --index 0 'lca-top  out: has ended'
     assert_line --regexp '^train +stopped '
     ends out 130
 }
 
-@test "NO_COLOR, and a terminal that cannot: a stage that is stopped is silent" {
+@test "a worker that is stopped is late, one that is killed is gone, a stage that is stopped silent: in colour" {
     start out 1000000
     layers=$(told out 'select(.name == "layers").pid')
-    for no in '' 1; do
-        NO_COLOR=$no run term 24 100 wait:layers run:"kill -STOP $layers" wait:silent raw:"raw$no" \
-            run:"kill -CONT $layers" key:q -- lca-top -i 0.2 out
-        assert_success
-    done
-    TERM=dumb run term 24 100 wait:'train: ' key:$'\x03' -- lca-top -i 0.2 out
-    assert_success
-    refute_line --partial $'\e'
-    stop out
-    run grep -c $'\e\\[33msilent' raw
-    refute_output 0
-    run grep -c $'\e\\[3[0-9]m' raw1
-    assert_output 0
-}
-
-@test "a worker that is stopped is late, one that is killed is gone" {
-    start out 1000000
     read -r one two <<<"$(told out '.workers // [] | select(length == 2) | sort_by(.name) | "\(.[0].pid) \(.[1].pid)"')"
     bg top lca-top -i 0.5 out
+    for no in '' 1; do
+        NO_COLOR=$no bg "term$no" term 24 100 wait:'layers  ' run:"touch at$no" wait:late wait:silent raw:"raw$no" key:q \
+            -- lca-top -i 0.2 out
+        until_true [ -e "at$no" ]
+    done
     until_true grep -q '^grad.2: busy' top.out
     kill -STOP "$one"
     kill -9 "$two"
     until_true grep -q '^grad.2: gone' top.out
+    kill -STOP "$layers"
+    until_true grep -q '^layers: silent for [0-9]* s' top.out
     until_true grep -q '^grad.1: late, [12] held' top.out
     assert_file_contains top.out ', 1 worker late$'
-    kill -CONT "$one"
+    ends term 0
+    ends term1 0
+    kill -CONT "$one" "$layers"
     lines=$(wc -l <top.out)
     until tail -n +"$lines" top.out | grep -q '^grad.1: busy'; do sleep 0.02; done
     kill "${pid[top]}"
     ends top 0
     stop out
+    run grep -cE $'\e\\[33msilent|\e\\[31mlate' raw
+    refute_output 0
+    run grep -c $'\e\\[3[0-9]m' raw1
+    assert_output 0
 }
 
 @test "without operands: the run there is, the newest of several, or LCA_DIR" {
