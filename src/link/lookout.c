@@ -62,7 +62,8 @@ static int add(struct lca_lookout *o, const char *name, const struct lca_endpoin
     struct lca_endpoint at;
     *w = (struct watched){.sock.lock = -1};
     snprintf(w->name, sizeof w->name, "%s", name);
-    if (lca_endpoint_tap(&at, e, err) < 0 || lca_sock_open(&w->sock, lca_link_context(o->link), &sub, &at, false, err) < 0)
+    if (lca_endpoint_tap(&at, e, err) < 0 ||
+        lca_sock_open(&w->sock, lca_link_context(o->link), &sub, &at, false, err) < 0)
         return -1;
     o->n_tap++;
     return 0;
@@ -330,8 +331,10 @@ int lca_lookout_find(char **dir, int room)
     if (own && *own) {
         consider(own, found, &n);
     } else {
+        /* /tmp is where they are without a folder of the user's own */
         consider_in(getenv("XDG_RUNTIME_DIR"), found, &n);
-        consider_in("/tmp", found, &n);
+        if (n == 0)
+            consider_in("/tmp", found, &n);
     }
     for (int k = 0; k < n; k++) {
         if (k < room)
