@@ -105,6 +105,8 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
         in->cut |= in->connected && !in->acked_end;
         in->connected = false;
     }
+    if (!in->cut && !in->acked_end && lca_sock_follow(&in->sock, err) < 0)
+        return -1;
     if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);
     if (in->ack_due > 0 && lca_now() >= in->ack_due)

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "link/rendezvous.h"
+
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
@@ -48,6 +51,42 @@ static int lock_path(struct lca_sock *s, const struct lca_endpoint *e, struct lc
     int n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
     if (ftruncate(s->lock, 0) < 0 || pwrite(s->lock, pid, (size_t)n, 0) != n)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", path);
+    return 0;
+}
+
+/* Tells where others find the socket that has been bound. */
+static int tell(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
+{
+    static const char every[] = "tcp://0.0.0.0:";
+    char address[128], host[256];       /* numeric, whatever name was bound */
+    size_t len = sizeof address;
+    if (zmq_getsockopt(s->zmq, ZMQ_LAST_ENDPOINT, address, &len) < 0 || gethostname(host, sizeof host) < 0)
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot tell the address of %s", e->text);
+    host[sizeof host - 1] = 0;
+    if (strncmp(address, every, strlen(every)) == 0)
+        snprintf(s->told, sizeof s->told, "tcp://%s:%s", host, address + strlen(every));
+    else
+        strcpy(s->told, address);
+    if (lca_rendezvous_write(e->at, s->told, err) < 0)
+        return lca_err_prefix(err, "%s", e->text);
+    strcpy(s->at, e->at);
+    return 0;
+}
+
+int lca_sock_follow(struct lca_sock *s, struct lca_err *err)
+{
+    char address[sizeof s->told];
+    if (!*s->at || s->bound || s->connected || lca_now() < s->look_at)
+        return 0;
+    s->look_at = lca_now() + 0.5;
+    int got = lca_rendezvous_read(s->at, address, sizeof address, err);
+    if (got <= 0 || strcmp(address, s->told) == 0)
+        return got < 0 ? -1 : 0;
+    if (*s->told)
+        zmq_disconnect(s->zmq, s->told);
+    strcpy(s->told, address);
+    if (zmq_connect(s->zmq, s->told) < 0)
+        return lca_fail(err, LCA_USAGE, "cannot connect to %s, which %s tells: %s", s->told, s->at, zmq_strerror(errno));
     return 0;
 }
 
@@ -101,6 +140,13 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
         }
         set_int(s->monitor, ZMQ_LINGER, 0);
     }
+    s->bound = bind;
+    if (!bind && *e->at) {
+        strcpy(s->at, e->at);
+        if (lca_sock_follow(s, err) < 0)
+            goto fail;
+        return 0;
+    }
     mode_t mask = umask(077);
     int done = bind ? zmq_bind(s->zmq, e->where) : zmq_connect(s->zmq, e->where);
     umask(mask);
@@ -110,6 +156,8 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
                                      : zmq_strerror(errno));
         goto fail;
     }
+    if (*e->at && tell(s, e, err) < 0)
+        goto fail;
     return 0;
 fail:
     lca_sock_close(s);
@@ -118,6 +166,8 @@ fail:
 
 void lca_sock_close(struct lca_sock *s)
 {
+    if (s->bound && *s->at)
+        lca_rendezvous_remove(s->at, s->told);
     if (s->zmq) {
         zmq_socket_monitor(s->zmq, NULL, 0);
         zmq_close(s->zmq);
@@ -230,5 +280,7 @@ enum lca_sock_event lca_sock_event(struct lca_sock *s)
         zmq_msg_close(&address_of);
     }
     zmq_msg_close(&event);
+    if (some)
+        s->connected = what != ZMQ_EVENT_DISCONNECTED;
     return !some ? LCA_SOCK_NOTHING : what == ZMQ_EVENT_DISCONNECTED ? LCA_SOCK_LOST : LCA_SOCK_CONNECTED;
 }

@@ -23,6 +23,10 @@ struct lca_sock {
     void *monitor;          /* PAIR of its events; NULL for an XPUB */
     int lock;               /* file descriptor of the lock beside an ipc socket, or -1 */
     char path[160];         /* of the bound ipc socket, "" otherwise */
+    char at[LCA_ENDPOINT_SIZE];     /* the file that tells its address (rendezvous.h), or "" */
+    char told[LCA_ENDPOINT_SIZE];   /* bound: the address that we wrote there; else the one connected to, or "" */
+    bool bound, connected;
+    double look_at;         /* when to look into the file again */
 };
 
 struct lca_sock_opts {
@@ -34,10 +38,16 @@ struct lca_sock_opts {
 };
 
 /* Makes, sets options, binds or connects. A bound ipc path is locked: a second bind
- * is LCA_USAGE and names the process that holds it. */
+ * is LCA_USAGE and names the process that holds it. Where a file tells the address,
+ * a bound socket writes it, and one that connects follows it: lca_sock_follow. */
 int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool bind, struct lca_err *err) LCA_MUST_USE;
 void lca_sock_close(struct lca_sock *s);
+
+/* While not connected: looks whether the file of a rendezvous is there, or tells another
+ * address than before, and connects to that; twice a second at most. To be called as
+ * often as the events are asked for; does nothing for any other socket. */
+int lca_sock_follow(struct lca_sock *s, struct lca_err *err) LCA_MUST_USE;
 
 /* Sends without blocking; `to` on a ROUTER, else NULL. p stays the caller's.
  * 1: sent; 0: no room now, or not connected; -1: the peer has gone. */

@@ -63,7 +63,6 @@ static int tap_items(struct lca_member *m, zmq_pollitem_t *items, int room)
 /* ZeroMQ connects again by itself; we only keep count. */
 static int tap_serve(struct lca_member *m, struct lca_err *err)
 {
-    (void)err;
     struct lca_tap *t = self(m);
     enum lca_sock_event event;
     while (t->sock.zmq && (event = lca_sock_event(&t->sock)) != LCA_SOCK_NOTHING) {
@@ -75,7 +74,7 @@ static int tap_serve(struct lca_member *m, struct lca_err *err)
             t->gone_at = lca_now();
         }
     }
-    return 0;
+    return t->sock.zmq ? lca_sock_follow(&t->sock, err) : 0;
 }
 
 static int tap_due(struct lca_member *m)
