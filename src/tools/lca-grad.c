@@ -468,11 +468,13 @@ static const struct lca_tool tool = {
     .usage = "--data FILE [--pool EP] [OPTION]...",
     .about = "With --pool it is a worker: it joins the lca-integrate that binds the socket, takes chunks of the data, "
              "and returns the loss and the gradient of each. Workers may come and go during a run; the results are "
-             "the same bytes for any number of them. Start one per core: a process is one thread.\n\n"
+             "the same bytes for any number of them. Start one per core: a process is one thread. SIGTERM makes a "
+             "worker finish the chunks that it has, leave and exit with 0; a second signal ends it at once, and others "
+             "do its chunks.\n\n"
              "Without it is a filter from a theta stream to a grad stream: the mean loss and gradient of a set at "
              "each theta.\n\nWith --benchmark it prints how long loss and gradient take.",
     .examples = "  lca-grad --data mnist.data --pool ipc:pool\n"
-                "  lca-grad --data mnist.data --pool at:/shared/run/pool   # whose address is told by a file\n"
+                "  lca-grad --data mnist.data --pool at:/shared/run/pool   # the file tells the address\n"
                 "  lca-grad --data mnist.data < thetas.lca > grads.lca\n"
                 "  lca-grad --benchmark --net mnist-fc --examples 55000",
     .opts = opts,
