@@ -2,7 +2,6 @@
 # comes and goes.
 load ../helper
 load ../slurm
-BATS_TEST_TIMEOUT=120
 
 setup_file() {
     slurm_start
@@ -12,7 +11,10 @@ setup_file() {
 
 teardown_file() { slurm_stop; }
 
-setup() { cd "$BATS_FILE_TMPDIR"; }
+setup() {
+    slurm_there
+    cd "$BATS_FILE_TMPDIR"
+}
 
 until_true() { until "$@"; do sleep 0.1; done; }
 
