@@ -22,7 +22,7 @@ die() {
 workers=4 run="" worker="" host=""
 while [ $# -gt 0 ]; do
     case $1 in
-    -h|--help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
     --workers|--run|--worker|--host)
         [ $# -ge 2 ] || die "$1 needs a value: see --help"
         printf -v "${1#--}" %s "$2"
@@ -63,12 +63,12 @@ if [ ! -f "$data" ]; then
 fi
 data=$(realpath "$data") pool=at:$out/pool
 
-# shellcheck disable=SC2086     the words of --run and --worker are meant to be split
-job=$(sbatch --parsable --output="$out/run.log" $run "$here/run.sbatch" "$out" "$pipeline" --data "$data" \
+read -ra run <<<"$run"
+read -ra worker <<<"$worker"
+job=$(sbatch --parsable --output="$out/run.log" "${run[@]}" "$here/run.sbatch" "$out" "$pipeline" --data "$data" \
     --out "$out" --device "$device" --workers 0 --pool "${host:+tcp://$host:0,}$pool" "${options[@]}")
 job=${job%%;*}
-# shellcheck disable=SC2086
-array=$(sbatch --parsable --output="$out/workers-%a.log" --array="1-$workers" --dependency="after:$job" $worker \
+array=$(sbatch --parsable --output="$out/workers-%a.log" --array="1-$workers" --dependency="after:$job" "${worker[@]}" \
     "$here/workers.sbatch" "$job" "$bin/lca-grad" --data "$data" --device "$device" --pool "$pool") || {
     scancel "$job"
     die "the workers could not be submitted, so the run is not either"
