@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/log.h"
 #include "base/tool.h"
 #include "link/endpoint.h"
@@ -27,7 +28,8 @@ struct file {
 };
 
 struct lca_link {
-    void *context;
+    struct lca_context context;
+    bool secured;
     struct lca_sig sig;
     struct lca_member *members;
     struct file *file;
@@ -49,14 +51,26 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
         free(l);
         return NULL;
     }
-    l->context = zmq_ctx_new();
-    if (!l->context) {
+    l->context.zmq = zmq_ctx_new();
+    if (!l->context.zmq) {
         lca_fail(err, LCA_INTERNAL, "cannot start ZeroMQ: %s", zmq_strerror(errno));
         lca_sig_close(&l->sig);
         free(l);
         return NULL;
     }
     return l;
+}
+
+int lca_link_secure(struct lca_link *l, const struct lca_safety *s, struct lca_err *err)
+{
+    if (l->secured)
+        return 0;
+    l->secured = true;
+    if (s->mem && lca_limit_memory(s->mem, err) < 0)
+        return lca_err_prefix(err, "--mem");
+    if (s->key || s->peers || s->server_key || s->insecure)
+        return (l->context.curve = lca_curve_open(s, l->context.zmq, err)) ? 0 : -1;
+    return 0;
 }
 
 void lca_link_add(struct lca_link *l, struct lca_member *m)
@@ -102,9 +116,9 @@ int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, st
     return fstat(fd, &s) == 0 ? enter(l, &s, written, name, err) : 0;
 }
 
-void *lca_link_context(struct lca_link *l)
+const struct lca_context *lca_link_context(struct lca_link *l)
 {
-    return l->context;
+    return &l->context;
 }
 
 enum lca_sig_want lca_link_want(struct lca_link *l)
@@ -148,7 +162,8 @@ void lca_link_free(struct lca_link *l)
         l->members = m->next;
         m->close(m);
     }
-    zmq_ctx_term(l->context);
+    zmq_ctx_term(l->context.zmq);
+    lca_curve_close(l->context.curve);
     lca_sig_close(&l->sig);
     free(l->file);
     free(l);

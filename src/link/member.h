@@ -19,7 +19,7 @@ struct lca_member {
 };
 
 void lca_link_add(struct lca_link *l, struct lca_member *m);
-void *lca_link_context(struct lca_link *l);
+const struct lca_context *lca_link_context(struct lca_link *l);
 
 /* A poll item for a socket, and one for its monitor. Returns 2 (1 without). */
 int lca_member_poll_sock(struct lca_sock *s, zmq_pollitem_t *items, int room);

@@ -125,6 +125,9 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
         struct lca_sock_opts stream = {ZMQ_ROUTER, (int)(2 * (2 * o->window + 16)), 4096, 10000, NULL};
         if (!t->tap_only && lca_sock_open(&t->sock, lca_link_context(o->link), &stream, &t->endpoint, true, err) < 0)
             return -1;
+        /* another open port on the network only where it is asked for */
+        if (!t->tap_only && strncmp(t->endpoint.where, "tcp:", 4) == 0)
+            continue;
         if (lca_publish_open(&t->tap, lca_link_context(o->link), &t->endpoint, o->parts, err) < 0)
             return -1;
     }

@@ -8,7 +8,7 @@ enum { SMALL = 32 * 1024 };         /* bytes of a payload that goes with its hea
 
 #define END_WAIT 0.5                /* seconds */
 
-int lca_publish_open(struct lca_publish *p, void *context, const struct lca_endpoint *e, uint64_t parts,
+int lca_publish_open(struct lca_publish *p, const struct lca_context *context, const struct lca_endpoint *e, uint64_t parts,
                      struct lca_err *err)
 {
     /* two iterations; a short linger, so that a tap sees EOS */
@@ -35,6 +35,8 @@ void lca_publish_serve(struct lca_publish *p, struct lca_packet *head)
     uint8_t what[8];
     int n;
     bool fresh = false;
+    while (lca_sock_event(&p->sock) != LCA_SOCK_NOTHING)
+        continue;       /* who comes and goes is of no interest, who is refused is said */
     while (p->sock.zmq && (n = zmq_recv(p->sock.zmq, what, sizeof what, ZMQ_DONTWAIT)) > 0) {
         int *count = n == 2 && what[1] == 'f' ? &p->n_full : n == 2 && what[1] == 'h' ? &p->n_header : NULL;
         if (!count)

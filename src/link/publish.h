@@ -15,7 +15,7 @@ struct lca_publish {
 };
 
 /* Binds the tap beside endpoint e, for a stream of `parts` frames per iteration. */
-int lca_publish_open(struct lca_publish *p, void *context, const struct lca_endpoint *e, uint64_t parts,
+int lca_publish_open(struct lca_publish *p, const struct lca_context *context, const struct lca_endpoint *e, uint64_t parts,
                      struct lca_err *err) LCA_MUST_USE;
 
 void lca_publish_frame(struct lca_publish *p, struct lca_packet *frame);

@@ -11,29 +11,51 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "link/rendezvous.h"
+
+/* A handshake that is broken off at once, so often within so many seconds, is no
+ * accident: a peer that dies on the way, or does not answer for a while, is one. */
+enum { BROKEN_OFF = 5 };
+#define BROKEN_WITHIN 10.0
 
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
+/* Sees that the folder of an ipc socket is ours and nobody else may enter it. Who
+ * connects looks as well, and makes a folder that is missing: a stranger who came first
+ * could lay a socket there. */
+static int private_folder(const struct lca_endpoint *e, struct lca_err *err)
+{
+    char folder[200];
+    struct stat st;
+    snprintf(folder, sizeof folder, "%s", e->where + strlen("ipc://"));
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    else
+        strcpy(folder, ".");
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return lca_fail_errno(err, LCA_USAGE, "cannot make the folder %s", folder);
+    if (stat(folder, &st) < 0)
+        return lca_fail_errno(err, LCA_USAGE, "cannot look at the folder %s", folder);
+    if (st.st_uid != geteuid())
+        return lca_fail(err, LCA_USAGE, "%s belongs to somebody else: set LCA_DIR to a folder of yours", folder);
+    if ((st.st_mode & 077) != 0)
+        return lca_fail(err, LCA_USAGE, "others may enter the folder %s (mode %03o): %sset LCA_DIR to a folder of yours "
+                        "alone", folder, (unsigned)st.st_mode & 07777,
+                        st.st_mode & S_ISVTX ? "" : "chmod 700 it, or ");
+    return 0;
+}
+
 /* ZeroMQ unlinks a path that is in use and takes it over without a word, so a lock
  * beside it says who has it. */
 static int lock_path(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
 {
-    char path[200], folder[200];
+    char path[200];
     snprintf(s->path, sizeof s->path, "%s", e->where + strlen("ipc://"));
-    snprintf(folder, sizeof folder, "%s", s->path);
-    char *slash = strrchr(folder, '/');
-    if (slash && slash != folder) {
-        *slash = 0;
-        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-            return lca_fail_errno(err, LCA_USAGE, "cannot make the folder %s", folder);
-        struct stat st;
-        if (stat(folder, &st) < 0 || st.st_uid != getuid())
-            return lca_fail(err, LCA_USAGE, "%s belongs to somebody else: set LCA_DIR to a folder of yours", folder);
-    }
     snprintf(path, sizeof path, "%s.lock", s->path);
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock < 0)
@@ -54,23 +76,42 @@ static int lock_path(struct lca_sock *s, const struct lca_endpoint *e, struct lc
     return 0;
 }
 
+enum {
+    WATCHED = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED |
+              ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+              ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
+static void set_int(void *zmq, int option, int value)
+{
+    zmq_setsockopt(zmq, option, &value, sizeof value);
+}
+
 /* Tells where others find the socket that has been bound. */
 static int tell(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
 {
-    static const char every[] = "tcp://0.0.0.0:";
+    static const char *const every[] = {"tcp://0.0.0.0:", "tcp://[::]:"};
     char address[128], host[256];       /* numeric, whatever name was bound */
     size_t len = sizeof address;
     if (zmq_getsockopt(s->zmq, ZMQ_LAST_ENDPOINT, address, &len) < 0 || gethostname(host, sizeof host) < 0)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot tell the address of %s", e->text);
     host[sizeof host - 1] = 0;
-    if (strncmp(address, every, strlen(every)) == 0)
-        snprintf(s->told, sizeof s->told, "tcp://%s:%s", host, address + strlen(every));
-    else
-        strcpy(s->told, address);
+    strcpy(s->told, address);
+    for (int k = 0; k < 2; k++)
+        if (strncmp(address, every[k], strlen(every[k])) == 0)
+            snprintf(s->told, sizeof s->told, "tcp://%s:%s", host, address + strlen(every[k]));
     if (lca_rendezvous_write(e->at, s->told, err) < 0)
         return lca_err_prefix(err, "%s", e->text);
     strcpy(s->at, e->at);
     return 0;
+}
+
+/* Sets what a tcp socket needs before it binds or connects to e: keys, or that e is here. */
+static int guard_tcp(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
+{
+    set_int(s->zmq, ZMQ_IPV6, strchr(e->where, '[') != NULL);
+    s->keys = lca_curve_has_key(s->curve);
+    return lca_curve_apply(s->curve, s->zmq, e, s->bound, err);
 }
 
 int lca_sock_follow(struct lca_sock *s, struct lca_err *err)
@@ -85,26 +126,29 @@ int lca_sock_follow(struct lca_sock *s, struct lca_err *err)
     if (*s->told)
         zmq_disconnect(s->zmq, s->told);
     strcpy(s->told, address);
+    s->why = NULL;
+    s->broken = 0;
+    struct lca_endpoint e = {.kind = LCA_EP_SOCKET};
+    strcpy(e.text, s->text);
+    strcpy(e.where, address);
+    if (guard_tcp(s, &e, err) < 0)
+        return -1;
     if (zmq_connect(s->zmq, s->told) < 0)
         return lca_fail(err, LCA_USAGE, "cannot connect to %s, which %s tells: %s", s->told, s->at, zmq_strerror(errno));
     return 0;
 }
 
-static void set_int(void *zmq, int option, int value)
-{
-    zmq_setsockopt(zmq, option, &value, sizeof value);
-}
-
-int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o,
+int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool usual_bind, struct lca_err *err)
 {
     static atomic_int serial;
     bool bind = e->side == LCA_EP_USUAL ? usual_bind : e->side == LCA_EP_BIND;
     bool ipc = strncmp(e->where, "ipc://", 6) == 0;
-    *s = (struct lca_sock){.lock = -1};
-    if (bind && ipc && lock_path(s, e, err) < 0)
+    *s = (struct lca_sock){.lock = -1, .bound = bind};
+    snprintf(s->text, sizeof s->text, "%s", e->text);
+    if (ipc && (private_folder(e, err) < 0 || (bind && lock_path(s, e, err) < 0)))
         return -1;
-    s->zmq = zmq_socket(context, o->type);
+    s->zmq = zmq_socket(context->zmq, o->type);
     if (!s->zmq) {
         lca_fail(err, LCA_INTERNAL, "cannot make a socket: %s", zmq_strerror(errno));
         goto fail;
@@ -129,18 +173,24 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
     if (!ipc) {
         set_int(s->zmq, ZMQ_HEARTBEAT_IVL, 5000);
         set_int(s->zmq, ZMQ_HEARTBEAT_TIMEOUT, 30000);
-    }
-    if (o->type != ZMQ_XPUB) {
-        char inproc[64];
-        snprintf(inproc, sizeof inproc, "inproc://monitor-%d", atomic_fetch_add(&serial, 1));
-        if (zmq_socket_monitor(s->zmq, inproc, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) < 0 ||
-            !(s->monitor = zmq_socket(context, ZMQ_PAIR)) || zmq_connect(s->monitor, inproc) < 0) {
-            lca_fail(err, LCA_INTERNAL, "cannot watch a socket: %s", zmq_strerror(errno));
+        s->curve = context->curve;
+        if ((bind || !*e->at) && guard_tcp(s, e, err) < 0)
+            goto fail;
+    } else if (bind) {
+        uid_t uid = geteuid();
+        if (zmq_setsockopt(s->zmq, ZMQ_IPC_FILTER_UID, &uid, sizeof uid) < 0) {
+            lca_fail(err, LCA_INTERNAL, "%s: cannot keep other users out: %s", e->text, zmq_strerror(errno));
             goto fail;
         }
-        set_int(s->monitor, ZMQ_LINGER, 0);
     }
-    s->bound = bind;
+    char inproc[64];
+    snprintf(inproc, sizeof inproc, "inproc://monitor-%d", atomic_fetch_add(&serial, 1));
+    if (zmq_socket_monitor(s->zmq, inproc, WATCHED) < 0 || !(s->monitor = zmq_socket(context->zmq, ZMQ_PAIR)) ||
+        zmq_connect(s->monitor, inproc) < 0) {
+        lca_fail(err, LCA_INTERNAL, "cannot watch a socket: %s", zmq_strerror(errno));
+        goto fail;
+    }
+    set_int(s->monitor, ZMQ_LINGER, 0);
     if (!bind && *e->at) {
         strcpy(s->at, e->at);
         if (lca_sock_follow(s, err) < 0)
@@ -168,6 +218,8 @@ void lca_sock_close(struct lca_sock *s)
 {
     if (s->bound && *s->at)
         lca_rendezvous_remove(s->at, s->told);
+    if (s->refused.n > s->refused.said)
+        lca_note("%s: refused %lu connections in all", s->text, s->refused.n);
     if (s->zmq) {
         zmq_socket_monitor(s->zmq, NULL, 0);
         zmq_close(s->zmq);
@@ -267,20 +319,92 @@ int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_pa
     return bad ? -1 : 1;
 }
 
+/* Events of connections. */
+
+/* Somebody was refused by the socket that we bound. A key that is not allowed is told of
+ * by the doorkeeper, who knows it. */
+static void refuse(struct lca_sock *s, uint16_t what, uint32_t value)
+{
+    const char *why = NULL;
+    if (what == ZMQ_EVENT_ACCEPT_FAILED && *s->path)
+        why = "of another user";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL && value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        why = s->keys ? "without keys" : "with keys, and we have none";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL && value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
+        why = "whose --server-key is not ours";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        why = "that does not speak as lca does";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && s->keys)
+        why = "that hung up before it showed a key";        /* having none, it may have been first to see it */
+    if (why && lca_refused_count(&s->refused))
+        lca_warn("%s: refused a connection %s (%lu refused so far)", s->text, why, s->refused.n);
+}
+
+/* The socket that we connected to does not want us. */
+static void refused_by(struct lca_sock *s, uint16_t what, uint32_t value)
+{
+    double now = lca_now();
+    switch (what) {
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        s->why = "our key is not allowed: the .pub file of --key must lie in the folder --peers of the other side";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        if (value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+            s->why = s->keys ? "the other side has no keys: start it with --key and --peers too"
+                             : "we have no key, and the other side wants one: give --key FILE and --server-key FILE";
+        else if (value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
+            s->why = "wrong key: --server-key is not the key of the other side";
+        else
+            s->why = "this is no such socket of lca: another port, or another program";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        /* who cannot open our first message says nothing and hangs up */
+        if (s->broken == 0 || now > s->broken_at + BROKEN_WITHIN) {
+            s->broken = 0;
+            s->broken_at = now;
+        }
+        if (++s->broken >= BROKEN_OFF && s->keys)
+            s->why = "wrong key: the other side cannot read what is written to --server-key";
+        break;
+    }
+}
+
 enum lca_sock_event lca_sock_event(struct lca_sock *s)
 {
-    zmq_msg_t event, address_of;
-    uint16_t what = 0;
-    zmq_msg_init(&event);
-    bool some = s->monitor && receive_some(s->monitor, &event) >= (int)sizeof what;
-    if (some) {
-        memcpy(&what, zmq_msg_data(&event), sizeof what);
-        zmq_msg_init(&address_of);
-        receive_some(s->monitor, &address_of);
-        zmq_msg_close(&address_of);
+    struct {
+        uint16_t what;
+        uint32_t value;
+    } e;
+    for (;;) {
+        zmq_msg_t event, address_of;
+        zmq_msg_init(&event);
+        bool some = s->monitor && receive_some(s->monitor, &event) >= (int)(sizeof e.what + sizeof e.value);
+        if (some) {
+            const char *bytes = zmq_msg_data(&event);
+            memcpy(&e.what, bytes, sizeof e.what);
+            memcpy(&e.value, bytes + sizeof e.what, sizeof e.value);
+            zmq_msg_init(&address_of);
+            receive_some(s->monitor, &address_of);
+            zmq_msg_close(&address_of);
+        }
+        zmq_msg_close(&event);
+        if (!some)
+            return LCA_SOCK_NOTHING;
+        s->connected = e.what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        if (e.what == ZMQ_EVENT_DISCONNECTED)
+            return LCA_SOCK_LOST;
+        if (e.what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            s->broken = 0;
+            return LCA_SOCK_CONNECTED;
+        }
+        if (s->bound)
+            refuse(s, e.what, e.value);
+        else
+            refused_by(s, e.what, e.value);
     }
-    zmq_msg_close(&event);
-    if (some)
-        s->connected = what != ZMQ_EVENT_DISCONNECTED;
-    return !some ? LCA_SOCK_NOTHING : what == ZMQ_EVENT_DISCONNECTED ? LCA_SOCK_LOST : LCA_SOCK_CONNECTED;
+}
+
+int lca_sock_check(const struct lca_sock *s, struct lca_err *err)
+{
+    return s->why ? lca_fail(err, LCA_USAGE, "%s: refused: %s", s->text, s->why) : 0;
 }

@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "base/err.h"
+#include "link/curve.h"
 #include "link/endpoint.h"
 #include "link/packet.h"
 
@@ -18,15 +19,29 @@ struct lca_peer_id {
 
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b);
 
+/* What the sockets of a process share. */
+struct lca_context {
+    void *zmq;
+    struct lca_curve *curve;    /* NULL: no keys */
+};
+
 struct lca_sock {
     void *zmq;              /* NULL: not open */
-    void *monitor;          /* PAIR of its events; NULL for an XPUB */
+    void *monitor;          /* PAIR of its events */
     int lock;               /* file descriptor of the lock beside an ipc socket, or -1 */
     char path[160];         /* of the bound ipc socket, "" otherwise */
+
+    char text[LCA_ENDPOINT_SIZE];   /* of the endpoint, for messages */
+    bool bound, connected, keys;    /* keys: it speaks CURVE */
+    struct lca_refused refused;     /* bound: connections that were */
+    const char *why;        /* connecting: what the other side has against us, or NULL */
+    int broken;             /* handshakes broken off in a row */
+    double broken_at;       /* the first of them */
+
     char at[LCA_ENDPOINT_SIZE];     /* the file that tells its address (rendezvous.h), or "" */
     char told[LCA_ENDPOINT_SIZE];   /* bound: the address that we wrote there; else the one connected to, or "" */
-    bool bound, connected;
-    double look_at;         /* when to look into the file again */
+    double look_at;         /* connecting: when to look into the file again */
+    const struct lca_curve *curve;  /* and the keys for the address that it tells; borrowed */
 };
 
 struct lca_sock_opts {
@@ -37,10 +52,11 @@ struct lca_sock_opts {
     const char *topic;      /* SUB: what it subscribes to; else NULL */
 };
 
-/* Makes, sets options, binds or connects. A bound ipc path is locked: a second bind
- * is LCA_USAGE and names the process that holds it. Where a file tells the address,
- * a bound socket writes it, and one that connects follows it: lca_sock_follow. */
-int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o,
+/* Makes, sets options, binds or connects. An ipc socket lies in a folder that is ours
+ * alone, made where it is missing, and takes no peer of another user. Its path is locked:
+ * a second bind is LCA_USAGE and names the process that holds it. Where a file tells the
+ * address, a socket that is bound writes it, one that connects follows it: lca_sock_follow. */
+int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool bind, struct lca_err *err) LCA_MUST_USE;
 void lca_sock_close(struct lca_sock *s);
 
@@ -62,7 +78,12 @@ int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_pa
 
 enum lca_sock_event { LCA_SOCK_NOTHING, LCA_SOCK_CONNECTED, LCA_SOCK_LOST };
 
-/* The next event of the connection, without blocking. */
+/* The next event of the connection, without blocking. Says who is refused, where the
+ * socket is bound. */
 enum lca_sock_event lca_sock_event(struct lca_sock *s);
+
+/* After the events: LCA_USAGE where the other side has refused us for good, by our key,
+ * for having none, or because it is not whom we were told to trust. */
+int lca_sock_check(const struct lca_sock *s, struct lca_err *err) LCA_MUST_USE;
 
 #endif

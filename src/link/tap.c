@@ -74,7 +74,9 @@ static int tap_serve(struct lca_member *m, struct lca_err *err)
             t->gone_at = lca_now();
         }
     }
-    return t->sock.zmq ? lca_sock_follow(&t->sock, err) : 0;
+    if (t->sock.zmq && lca_sock_follow(&t->sock, err) < 0)
+        return -1;
+    return lca_sock_check(&t->sock, err);
 }
 
 static int tap_due(struct lca_member *m)

@@ -156,6 +156,8 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         cut |= event == LCA_SOCK_LOST && w->connected;
         w->connected |= event == LCA_SOCK_CONNECTED;
     }
+    if (lca_sock_check(&w->sock, err) < 0)
+        return -1;
     while (!w->bye && (got = lca_sock_receive(&w->sock, NULL, &packet)) != 0) {
         int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame",
                                         w->endpoint.text)

@@ -11,7 +11,7 @@
 #include "link/link.h"
 
 static struct lca_link_args args;
-static const struct lca_opt opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), {0}};
+static const struct lca_opt opts[] = {LCA_IN_OPTS(args), LCA_OUT_OPTS(args), LCA_SAFETY_OPTS(args.safety), {0}};
 
 struct cat {
     struct lca_link *link;

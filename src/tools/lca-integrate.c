@@ -55,7 +55,8 @@ static const struct lca_opt opts[] = {
      "then depend on who did what.", 0, 0, false},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link),
+                                           LCA_SAFETY_OPTS(opt.link.safety), {0}};
 
 struct set {
     char name[8];

@@ -68,7 +68,7 @@ static const struct lca_opt opts[] = {
      "the same bytes; the other options must be those of the run.", 0, 0, true},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_OUT_OPTS(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_OUT_OPTS(opt.link), LCA_SAFETY_OPTS(opt.link.safety), {0}};
 
 struct train {
     struct lca_net net;

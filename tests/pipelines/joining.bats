@@ -103,7 +103,7 @@ held() {
 }
 
 @test "a stream of such an address has its tap, told by a file beside it" {
-    bg producer lca-cat --in "$BATS_FILE_TMPDIR/thetas.lca" --out tcp://127.0.0.1:0,at:theta --expect a
+    bg producer lca-cat --in "$BATS_FILE_TMPDIR/thetas.lca" --out tcp://127.0.0.1:0,at:theta --tap tcp://127.0.0.1:0,at:theta --expect a
     bg tap lca-tap at:theta
     until_true has tap.out 1
     bg a lca-cat --in at:theta --name a --out a.lca
@@ -112,7 +112,8 @@ held() {
     cmp "$BATS_FILE_TMPDIR/thetas.lca" a.lca
     ends tap 0
     run cat tap.out
-    assert_output --partial '"seq":40'
+    assert_output --partial '"t":"theta"'
+    assert_output --partial '"next":41'
     run ls
     refute_line theta
     refute_line theta.tap
