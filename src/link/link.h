@@ -100,6 +100,11 @@ struct lca_out_opts {
     const char *expect;             /* "a,b": consumers to wait for; NULL: one on each socket */
     double lost;                    /* seconds that a lost consumer's frames are kept; 0: 60 */
     bool drop;                      /* go on without a lost consumer */
+    /* Go on with the recordings that files hold: their whole iterations stay, frames that
+     * they have are not written again, what follows is appended. Of another run, or with a
+     * gap before the stream: LCA_USAGE, LCA_CORRUPT from lca_out_head; another frame
+     * under the same number: LCA_DIFFER. */
+    bool resume;
 };
 
 struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *o, struct lca_err *err) LCA_MUST_USE;

@@ -235,6 +235,11 @@ void lca_sock_close(struct lca_sock *s)
     *s = (struct lca_sock){.lock = -1};
 }
 
+void lca_sock_subscribe(struct lca_sock *s, const char *topic, bool wanted)
+{
+    zmq_setsockopt(s->zmq, wanted ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic, strlen(topic));
+}
+
 /* Sending and receiving without waiting. A call that SIGSTOP and SIGCONT interrupted is
  * made again: the parts of a message, or of an event, must not come apart. */
 

@@ -65,6 +65,9 @@ void lca_sock_close(struct lca_sock *s);
  * often as the events are asked for; does nothing for any other socket. */
 int lca_sock_follow(struct lca_sock *s, struct lca_err *err) LCA_MUST_USE;
 
+/* SUB: takes another topic, or no longer. */
+void lca_sock_subscribe(struct lca_sock *s, const char *topic, bool wanted);
+
 /* Sends without blocking; `to` on a ROUTER, else NULL. p stays the caller's.
  * 1: sent; 0: no room now, or not connected; -1: the peer has gone. */
 int lca_sock_send(struct lca_sock *s, const struct lca_peer_id *to, struct lca_packet *p);
