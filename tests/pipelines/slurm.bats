@@ -41,7 +41,8 @@ recorder() {
 @test "bad use ends with 2 and says what to do, and submits nothing" {
     for bad in "which pipeline: " "no pipeline 'nothing': nothing" "unknown option --bogus: --bogus demo" \
         "give --data: demo --out o" "give --out DIR: demo --data d" "--pool is not for the pipeline here: demo --pool ipc:x" \
-        "--workers takes a number: --workers few demo --data d --out o" "--workers needs a value: --workers"; do
+        "--workers takes a number: --workers few demo --data d --out o" "--workers needs a value: --workers" \
+        "holds no run: demo --resume none"; do
         # shellcheck disable=SC2086
         run "$ROOT/pipelines/slurm/submit.sh" ${bad#*: }
         assert_failure 2
@@ -69,12 +70,16 @@ recorder() {
 
 @test "a run whose time is up ends in order; workers that wait in the queue are let go" {
     # three workers a job, and no room for the second
-    submit --workers 2 --worker '--cpus-per-task=3' -- --out early --iterations 5000
+    submit --workers 2 --worker '--cpus-per-task=3' -- --out early --iterations 100
     read -r run array <early/jobs
     until_true has early/lca.lca 2000000
     assert_equal "$(state "${array}_1") $(state "${array}_2")" "RUNNING PENDING"
-    # what Slurm sends before the limit
+    # what Slurm sends before the limit; the recorder stands still meanwhile, and with it the run
+    hold=$(recorder early)
+    kill -STOP "$hold"
     scancel --batch --signal=USR1 "$run"
+    sleep 0.5
+    kill -CONT "$hold"
     until_true gone "$run"
     until_true gone "$array"
     assert_equal "$(scontrol -o show job "$run" | grep -o ' ExitCode=[0-9:]*')" " ExitCode=130:0"
@@ -82,6 +87,14 @@ recorder() {
     assert_output '["interrupted",3]'
     run lca-check --in early/lca.lca
     assert_success
+    # and it can be gone on with
+    "$ROOT/pipelines/slurm/submit.sh" --workers 2 demo --resume early 3>&-
+    read -r run array <early/jobs
+    until_true gone "$run"
+    run jq -c '[.status, .iterations]' early/summary.json
+    assert_output '["ok",100]'
+    lca-train --net mnist-fc --data d --examples 2000 --iterations 100 --lr 0.05 --momentum 0.9 --batch 250 --seed 1 >t.lca
+    cmp t.lca early/theta.lca
 }
 
 @test "a worker leaves before its time is up and comes back: the stream is that of a plain run" {
@@ -96,11 +109,15 @@ recorder() {
     "$ROOT/pipelines/demo.sh" --data d --record --out plain --iterations 120 >plain.txt 2>&1 3>&-
     # a machine that computes otherwise would spoil the bytes: refused, and its job fails
     other=$(sbatch --parsable --output=other.log "$ROOT/pipelines/slurm/workers.sbatch" "$run" \
-        "$LCA_BIN/lca-grad" --data d --device cpu:vec4:direct --pool "at:$PWD/out/pool")
+        "$LCA_BIN/lca-grad" --data d --device cpu:vec4:direct --pool "at:$PWD/out/pool" \
+        --key out/keys/worker.key --server-key out/keys/run.pub)
     until_true gone "$other"
     assert_equal "$(state "$other")" FAILED
     run cat other.log
     assert_output --partial "and the bytes would differ"
+    # nor does anybody come in without a key
+    run -2 lca-grad --data d --pool "at:$PWD/out/pool"
+    assert_output --partial "we have no key"
     until_true leaves out
     until_true came_back "${array}_1"
     kill -CONT "$hold"
