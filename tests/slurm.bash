@@ -67,7 +67,7 @@ slurm_start() {
         until [ "$(timeout 5 sinfo -h -o %T 2>/dev/null)" = idle ] || [ $SECONDS -ge $end ]; do sleep 0.2; done
     fi 2>"$SLURM/log/start"
     # only here: bats may wait for the timeout of a test that was skipped
-    [ $SECONDS -ge $end ] || [ ! -s "$SLURM/slurmd.pid" ] || { export BATS_TEST_TIMEOUT=120; return 0; }
+    [ $SECONDS -ge $end ] || [ ! -s "$SLURM/slurmd.pid" ] || { export BATS_TEST_TIMEOUT=300; return 0; }
     SLURM_MISSING="Slurm does not start here: $(grep -hi 'error\|fatal' "$SLURM"/log/* 2>/dev/null | tail -1)"
     slurm_stop
 }

@@ -31,11 +31,38 @@ setup_file() {
 # folder: the data and a way to the pipelines, as the container has them.
 folder() {
     [ -z "${NO_YAML:-}" ] || skip "$NO_YAML"
-    lca-data make synth:1,2000 --out digits.data >/dev/null
+    lca-data make synth:1,2000 --out mnist.data >/dev/null
     ln -s "$ROOT/pipelines" pipelines
+    ln -s "$(dirname "$(command -v lca-grad)")" bin
 }
 
-worker() { LCA_CONNECT=at:$PWD/pool JOB_COMPLETION_INDEX=$1 bg "worker$1" bash -c "$(command_of lca-workers)"; }
+# The page's commands for keys, with a kubectl that makes a folder of each Secret.
+make_keys() {
+    mkdir fake keys
+    cat >fake/kubectl <<'END'
+#!/bin/bash
+mkdir -p "$4/peers"
+for file in "${@:5}"; do cp "${file#--from-file=}" "$4"; done
+[ ! -e "$4/worker.pub" ] || mv "$4/worker.pub" "$4/peers"
+END
+    chmod +x fake/kubectl
+    sed -n 's/^    \(bin\/lca-keygen [rw][a-z]*\|kubectl create .*\)$/\1/p' "$ROOT/docs/clusters.md" >commands
+    assert_equal "$(wc -l <commands)" 4
+    (cd keys && ln -s ../bin bin && PATH=$PWD/../fake:$PATH bash -e ../commands >/dev/null)
+}
+
+# variables JOB: as the manifest sets them, but for the address.
+variables() {
+    manifest "'\n'.join(e['name'] + '=' + e['value'] for e in pod('$1')['containers'][0]['env'] if e['name'] != 'LCA_CONNECT')" |
+        sed "s|/keys|$PWD/keys/${1%s}-keys|"
+}
+
+the_run() { bg run env $(variables lca-run) bash -c "$(command_of lca-run "$1")"; }
+
+worker() {
+    bg "worker$1" env $(variables lca-workers) LCA_CONNECT="at:$PWD/pool" JOB_COMPLETION_INDEX="$1" \
+        bash -c "$(command_of lca-workers)"
+}
 
 @test "the manifest is YAML, and the names in it agree" {
     [ -z "${NO_YAML:-}" ] || skip "$NO_YAML"
@@ -43,6 +70,9 @@ worker() { LCA_CONNECT=at:$PWD/pool JOB_COMPLETION_INDEX=$1 bg "worker$1" bash -
     # the Service leads to the run's pod, by the port that the run binds
     is_true 'd["Service lca-run"]["spec"]["selector"].items() <= d["Job lca-run"]["spec"]["template"]["metadata"]["labels"].items()'
     is_true 'd["Service lca-run"]["spec"]["ports"][0]["port"] == pod("lca-run")["containers"][0]["ports"][0]["containerPort"]'
+    # each has the keys that it names, where it looks for them
+    is_true '[v["secret"]["items"] for v in pod("lca-run")["volumes"] if "secret" in v] == [[{"key": "run.key", "path": "run.key"}, {"key": "worker.pub", "path": "peers/worker.pub"}]]'
+    is_true 'all(v["secret"]["defaultMode"] == 0o400 for n in ("lca-run", "lca-workers") for v in pod(n)["volumes"] if "secret" in v)'
     is_true '"tcp://*:%d" % d["Service lca-run"]["spec"]["ports"][0]["port"] in pod("lca-run")["containers"][0]["args"][0]'
     is_true '{"name": "LCA_CONNECT", "value": "tcp://lca-run:5555"} in pod("lca-workers")["containers"][0]["env"]'
     is_true 'all(m["name"] in [v["name"] for v in pod(n)["volumes"]] for n in ("lca-run", "lca-workers") for m in pod(n)["containers"][0]["volumeMounts"])'
@@ -53,7 +83,8 @@ worker() { LCA_CONNECT=at:$PWD/pool JOB_COMPLETION_INDEX=$1 bg "worker$1" bash -
 
 @test "its containers: a worker told to leave ends with 75, those that stay with 0, the run with 0" {
     folder
-    bg run bash -c "$(command_of lca-run 120)"
+    make_keys
+    the_run 120
     worker 0
     worker 1
     until_true has out/lca.lca 2000000
@@ -68,11 +99,13 @@ worker() { LCA_CONNECT=at:$PWD/pool JOB_COMPLETION_INDEX=$1 bg "worker$1" bash -
 
 @test "its run told to end does so in order; a worker with other data is refused with 2" {
     folder
-    bg run bash -c "$(command_of lca-run 5000)"
+    make_keys
+    the_run 5000
     worker 0
     until_true has out/lca.lca 2000000
     lca-data make synth:2,2000 --out other.data >/dev/null
-    LCA_CONNECT=at:$PWD/pool bg worker1 bash -c "$(command_of lca-workers | sed 's/digits.data/other.data/')"
+    mv other.data mnist.data
+    worker 1
     ends worker1 2 'has another data set'
     kill -TERM "${pid[run]}"
     ends run 130
@@ -83,7 +116,7 @@ worker() { LCA_CONNECT=at:$PWD/pool JOB_COMPLETION_INDEX=$1 bg "worker$1" bash -
 
 @test "a worker whose run has no address yet waits, and can be told to leave" {
     folder
-    LCA_CONNECT=tcp://lca-run.invalid:5555 bg worker lca-grad --data digits.data
+    LCA_CONNECT=tcp://lca-run.invalid:5555 bg worker lca-grad --data mnist.data --insecure
     sleep 1
     kill -0 "${pid[worker]}"
     kill -TERM "${pid[worker]}"
@@ -92,9 +125,7 @@ worker() { LCA_CONNECT=at:$PWD/pool JOB_COMPLETION_INDEX=$1 bg "worker$1" bash -
 
 @test "the recipe for ssh, on machines that are this one" {
     folder
-    ln -s "$(dirname "$(command -v lca-grad)")" bin
     mkdir out fake
-    mv digits.data mnist.data
     printf '#!/bin/sh\nshift\nexec bash -c "$*"\n' >fake/ssh
     chmod +x fake/ssh
     sed -n '/^Machines that share a disk/,/^Machines that share nothing/p' "$ROOT/docs/clusters.md" | sed -n 's/^    //p' |
