@@ -52,7 +52,7 @@ test:
 test-long: all
 	@.ci/install test
 	@$(build) units
-	@LCA_UNITS=$(abspath $(B)/unit) bats tests/long
+	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 san:
 	@$(MAKE) --no-print-directory SAN=1 test
 bench: all
