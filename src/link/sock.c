@@ -19,6 +19,9 @@
 enum { BROKEN_OFF = 5 };
 #define BROKEN_WITHIN 10.0
 
+/* What an encrypted message has more than a plain one, at most, in bytes (33 by RFC 26). */
+enum { CURVE_ADDS = 64 };
+
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
@@ -159,7 +162,6 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
     set_int(s->zmq, ZMQ_HANDSHAKE_IVL, 5000);
     set_int(s->zmq, ZMQ_RECONNECT_IVL, 20);
     set_int(s->zmq, ZMQ_RECONNECT_IVL_MAX, 500);
-    zmq_setsockopt(s->zmq, ZMQ_MAXMSGSIZE, &o->max_message, sizeof o->max_message);
     if (o->type == ZMQ_ROUTER)
         set_int(s->zmq, ZMQ_ROUTER_MANDATORY, 1);
     /* what is queued for a connection that is lost goes with it: a stale HELLO must not
@@ -183,6 +185,8 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
             goto fail;
         }
     }
+    int64_t max_message = o->max_message + (s->keys ? CURVE_ADDS : 0);
+    zmq_setsockopt(s->zmq, ZMQ_MAXMSGSIZE, &max_message, sizeof max_message);
     char inproc[64];
     snprintf(inproc, sizeof inproc, "inproc://monitor-%d", atomic_fetch_add(&serial, 1));
     if (zmq_socket_monitor(s->zmq, inproc, WATCHED) < 0 || !(s->monitor = zmq_socket(context->zmq, ZMQ_PAIR)) ||
@@ -363,7 +367,10 @@ static void refused_by(struct lca_sock *s, uint16_t what, uint32_t value)
             s->why = "this is no such socket of lca: another port, or another program";
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        /* who cannot open our first message says nothing and hangs up */
+        /* who cannot open our first message says nothing and hangs up; who does not answer
+         * in time may be stopped, and these events may be read long after */
+        if (value != EPIPE && value != ECONNRESET)
+            break;
         if (s->broken == 0 || now > s->broken_at + BROKEN_WITHIN) {
             s->broken = 0;
             s->broken_at = now;
