@@ -266,6 +266,7 @@ static bool told_to_stop(struct lca_worker *w)
         return false;
     if (w->joined && !w->leaving) {
         struct lca_frame f = LCA_FRAME(leave);
+        memcpy(f.run, w->head.run, LCA_RUN_LEN);
         f.u.leave.why = "told to stop";
         w->leaving = lca_sock_say(&w->sock, NULL, &f) == 1;
     }
