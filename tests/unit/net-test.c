@@ -163,6 +163,19 @@ static void table_travels_as_json(void **state)
     lca_net_clear(&net);
 }
 
+static void a_long_text_is_not_looked_into(void **state)
+{
+    (void)state;
+    struct lca_net net;
+    struct lca_err err = {0};
+    char *text = malloc(LCA_NET_TEXT_MAX + 1);
+    memset(text, '[', LCA_NET_TEXT_MAX + 1);
+    assert_int_equal(lca_net_parse(&net, text, LCA_NET_TEXT_MAX + 1, &err), -1);
+    assert_string_equal(err.text, "a description of 1048577 bytes: a network's has at most 1048576");
+    assert_int_equal(err.status, LCA_USAGE);
+    free(text);
+}
+
 #define NET(layers) "{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":[" layers "]}"
 #define DENSE "{\"type\":\"dense\",\"units\":10}"
 
@@ -183,6 +196,8 @@ static void wrong_descriptions_say_what(void **state)
          "layers must be a list"},
         {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"depth\":3,\"layers\":[" DENSE "]}",
          "no key 'depth'"},
+        {"{\"name\":\"x\",\"input\":[4096,4096,65],\"classes\":10,\"layers\":[" DENSE "]}",
+         "input of 4096x4096x65 values"},
         {NET("{\"units\":10}"), "layer number 1: needs a type"},
         {NET("{\"type\":\"lstm\"}"), "layer number 1: unknown type 'lstm'"},
         {NET("{\"type\":\"dense\"}"), "layer dense1: needs units"},
@@ -234,6 +249,7 @@ int main(void)
         cmocka_unit_test(shapes_and_padding),
         cmocka_unit_test(canonical_text_is_a_fixed_point),
         cmocka_unit_test(table_travels_as_json),
+        cmocka_unit_test(a_long_text_is_not_looked_into),
         cmocka_unit_test(wrong_descriptions_say_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
