@@ -85,7 +85,7 @@ $(B)/liblca.a: $(library)
 # Kernels may contract a*b+c: without FMA they lose a quarter of their speed.
 $(B)/backend/cpu/%.o: CFLAGS += -O3 -ffp-contract=fast
 # Sums over vectors: the order of additions is in the code, -O3 only makes vectors of them.
-$(B)/lca/%.o $(B)/filter/finite.o: CFLAGS += -O3
+$(B)/lca/%.o $(B)/base/finite.o: CFLAGS += -O3
 $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc  $<"

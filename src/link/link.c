@@ -102,6 +102,12 @@ int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, st
     return fstat(fd, &s) == 0 ? enter(l, &s, written, name, err) : 0;
 }
 
+void lca_link_refused(struct lca_link *l, json_t *to)
+{
+    for (struct lca_member *m = l->members; m; m = m->next)
+        lca_refused_report(&m->refused, m->name, to);
+}
+
 void *lca_link_context(struct lca_link *l)
 {
     return l->context;

@@ -15,11 +15,16 @@ struct lca_member {
     /* Milliseconds until serve is due anyway, or -1. */
     int (*due)(struct lca_member *m);
     void (*close)(struct lca_member *m);
+    struct lca_refused refused;         /* of what peers sent it */
+    char name[64];                      /* what it is called in the report: a stream, or pool */
     struct lca_member *next;
 };
 
 void lca_link_add(struct lca_link *l, struct lca_member *m);
 void *lca_link_context(struct lca_link *l);
+
+/* Adds what each member has refused to {name: {reason: messages}}. */
+void lca_link_refused(struct lca_link *l, json_t *to);
 
 /* A poll item for a socket, and one for its monitor. Returns 2 (1 without). */
 int lca_member_poll_sock(struct lca_sock *s, zmq_pollitem_t *items, int room);

@@ -10,11 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
-{
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
 /* ZeroMQ unlinks a path that is in use and takes it over without a word, so a lock
  * beside it says who has it. */
 static int lock_path(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
@@ -206,14 +201,11 @@ int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_pa
         zmq_msg_close(&extra);
     }
     if (from) {
-        from->len = zmq_msg_size(&id);      /* 5 bytes: it is ZeroMQ that makes them */
-        bad |= from->len > sizeof from->data;
-        from->len = bad ? 0 : from->len;
+        /* 5 bytes: it is ZeroMQ that makes them */
+        from->len = zmq_msg_size(&id) < sizeof from->data ? zmq_msg_size(&id) : sizeof from->data;
         memcpy(from->data, zmq_msg_data(&id), from->len);
     }
     zmq_msg_close(&id);
-    if (bad)
-        lca_packet_close(p);
     return bad ? -1 : 1;
 }
 

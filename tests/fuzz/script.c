@@ -38,11 +38,6 @@ static struct side *side_of(const struct lca_sock *s)
     return s->zmq;
 }
 
-bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
-{
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
 int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o, const struct lca_endpoint *e,
                   bool bind, struct lca_err *err)
 {
@@ -335,6 +330,19 @@ int script_step(void)
 }
 
 /* ---- what ZeroMQ itself is asked ---- */
+
+/* A context with nothing in it: making a real one takes most of a short input's time. */
+void *zmq_ctx_new(void)
+{
+    static int context;
+    return &context;
+}
+
+int zmq_ctx_term(void *context)
+{
+    (void)context;
+    return 0;
+}
 
 int zmq_recv(void *socket, void *to, size_t len, int flags)
 {
