@@ -66,7 +66,7 @@ san:
 	@$(MAKE) --no-print-directory SAN=1 test
 FUZZ_SECONDS := 60
 fuzz:
-	@.ci/install build test fuzz
+	@.ci/install build test
 	@$(build) programs fuzzers
 	@tests/fuzz/run.sh $(Z) $(FUZZ_SECONDS) $(FUZZ)
 bench: all
