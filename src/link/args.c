@@ -26,13 +26,17 @@ struct lca_in *lca_in_from_args(struct lca_link *l, const struct lca_link_args *
 {
     struct lca_in_opts o = {.endpoint = a->in, .name = consumer_name(a), .from = a->from, .take = a->take};
     bool drop;      /* says what becomes of consumers; a producer is waited for */
-    return lca_link_lost(a, &o.lost, &drop, err) < 0 ? NULL : lca_in_open(l, &o, err);
+    if (lca_link_secure(l, &a->safety, err) < 0 || lca_link_lost(a, &o.lost, &drop, err) < 0)
+        return NULL;
+    return lca_in_open(l, &o, err);
 }
 
 struct lca_out *lca_out_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err)
 {
     struct lca_out_opts o = {.out = &a->out, .tap = &a->tap, .expect = a->expect};
-    return lca_link_lost(a, &o.lost, &o.drop, err) < 0 ? NULL : lca_out_open(l, &o, err);
+    if (lca_link_secure(l, &a->safety, err) < 0 || lca_link_lost(a, &o.lost, &o.drop, err) < 0)
+        return NULL;
+    return lca_out_open(l, &o, err);
 }
 
 int lca_report(struct lca_link *l, json_t *keys, struct lca_err *err)
@@ -41,7 +45,7 @@ int lca_report(struct lca_link *l, json_t *keys, struct lca_err *err)
     if (!path || !*path)
         return 0;
     json_t *refused = json_object();
-    lca_link_refused(l, refused);
+    lca_link_report(l, refused);
     if (json_object_size(refused) > 0)
         json_object_set(keys, "refused", refused);
     json_decref(refused);

@@ -1,7 +1,7 @@
-/* pool-inside.h: what the pool is made of; for pool.c and pool-work.c only.
+/* pool-inside.h: what the pool is made of; for pool*.c only.
  *
  * pool-work.c knows the points, their units and the workers that hold them; pool.c talks
- * with the workers and the program. */
+ * with the workers and the program; pool-status.c says how it is. */
 #ifndef LCA_LINK_POOL_INSIDE_H
 #define LCA_LINK_POOL_INSIDE_H
 
@@ -51,7 +51,8 @@ struct held {
 struct worker {
     struct lca_peer_id id;
     int serial;
-    char name[64];
+    char name[64], host[64], dev[16], num[128];     /* as it says in JOIN */
+    uint64_t pid;
     bool leaving;
     uint64_t slots;
     struct held held[MAX_SLOTS];
@@ -59,6 +60,7 @@ struct worker {
     uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
     struct result result;               /* of the unit that it is sending */
     double joined, last_done, busy;
+    uint64_t n_done;                /* units; busy: seconds of computing them */
 };
 
 struct lca_pool {
@@ -109,5 +111,8 @@ void lca_pool_worker_gone(struct lca_pool *p, struct worker *w);
 
 /* Gives units to whoever has a free slot. */
 void lca_pool_dispatch(struct lca_pool *p);
+
+/* The function of the member. */
+void lca_pool_status(const struct lca_member *m, struct lca_state *s);
 
 #endif

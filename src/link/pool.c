@@ -74,6 +74,10 @@ static void join(struct lca_pool *p, struct lca_heard *h, const struct lca_frame
         struct worker *w = &p->worker[p->n_worker++];
         *w = (struct worker){.id = h->from, .serial = ++p->serial, .joined = lca_now()};
         snprintf(w->name, sizeof w->name, "%s", j->name);
+        snprintf(w->host, sizeof w->host, "%s", j->host);
+        snprintf(w->dev, sizeof w->dev, "%s", j->dev);
+        snprintf(w->num, sizeof w->num, "%s", j->num);
+        w->pid = j->pid;
         w->slots = j->slots < 1 ? 1 : j->slots > MAX_SLOTS ? MAX_SLOTS : j->slots;
         if (!*p->num)
             snprintf(p->num, sizeof p->num, "%s", j->num);
@@ -152,6 +156,7 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
         sec = now - since;
     w->busy += sec;
     w->last_done = now;
+    w->n_done++;
     p->times[p->n_times++ % TIMES] = sec;
     p->last_done = now;
     int result = 0;
@@ -277,7 +282,7 @@ static int receive(struct lca_pool *p, struct lca_err *err)
         struct lca_err why = {0};
         struct lca_buf copy = {0};
         bool taken = false;
-        if (lca_refused_ignores(&p->member.refused, &h.from))
+        if (lca_refusals_ignore(&p->member.refused, &h.from))
             ;
         else if (got < 0)
             reject(p, &h, by_id(p, &h.from), LCA_REFUSED_MALFORMED, "a message of several parts is no frame");
@@ -383,7 +388,7 @@ static void pool_close(struct lca_member *m)
     struct lca_pool *p = self(m);
     lca_pool_end(p);
     farewell(p);
-    lca_refused_say(&p->member.refused, "pool");
+    lca_refusals_say(&p->member.refused, "pool");
     while (p->n_worker > 0)
         lca_pool_remove_worker(p, &p->worker[p->n_worker - 1]);
     while (p->points) {
@@ -409,8 +414,8 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     p->opts = *o;
     p->sock.lock = -1;
     p->alone_since = lca_now();
-    p->member = (struct lca_member){.items = pool_items, .serve = pool_serve, .due = pool_due, .close = pool_close,
-                                    .name = "pool"};
+    p->member = (struct lca_member){.items = pool_items, .serve = pool_serve, .due = pool_due,
+                                    .status = lca_pool_status, .close = pool_close, .name = "pool"};
     if (lca_endpoint_parse(&p->endpoint, o->endpoint, err) < 0)
         goto fail;
     if (p->endpoint.kind != LCA_EP_SOCKET) {

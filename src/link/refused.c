@@ -16,7 +16,7 @@ bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 }
 
 /* Its place among those remembered, or -1. */
-static int find(const struct lca_refused *r, const struct lca_peer_id *id)
+static int find(const struct lca_refusals *r, const struct lca_peer_id *id)
 {
     unsigned n = r->n_peer < LCA_REFUSED_PEERS ? r->n_peer : LCA_REFUSED_PEERS;
     for (unsigned k = 0; k < n; k++)
@@ -25,7 +25,7 @@ static int find(const struct lca_refused *r, const struct lca_peer_id *id)
     return -1;
 }
 
-bool lca_refused_ignores(struct lca_refused *r, const struct lca_peer_id *id)
+bool lca_refusals_ignore(struct lca_refusals *r, const struct lca_peer_id *id)
 {
     int at = r->n_peer > 0 ? find(r, id) : -1;
     if (at < 0 || !r->peer[at].ignored)
@@ -48,7 +48,7 @@ static void sender(char *text, size_t room, struct lca_packet *p)
         snprintf(text, room, " from %s", address);
 }
 
-void lca_refuse(struct lca_refused *r, enum lca_refusal why, struct lca_heard *h, const char *what, bool ignore,
+void lca_refuse(struct lca_refusals *r, enum lca_refusal why, struct lca_heard *h, const char *what, bool ignore,
                 const char *text)
 {
     int at = find(r, &h->from);
@@ -70,7 +70,7 @@ void lca_refuse(struct lca_refused *r, enum lca_refusal why, struct lca_heard *h
              r->n_peer == LCA_REFUSED_PEERS ? "; others will only be counted" : "");
 }
 
-uint64_t lca_refused_total(const struct lca_refused *r)
+uint64_t lca_refusals_total(const struct lca_refusals *r)
 {
     uint64_t n = 0;
     for (int k = 0; k < LCA_REFUSALS; k++)
@@ -78,9 +78,9 @@ uint64_t lca_refused_total(const struct lca_refused *r)
     return n;
 }
 
-void lca_refused_say(const struct lca_refused *r, const char *where)
+void lca_refusals_say(const struct lca_refusals *r, const char *where)
 {
-    uint64_t total = lca_refused_total(r);
+    uint64_t total = lca_refusals_total(r);
     if (total == 0)
         return;
     char list[LCA_REFUSALS * 40] = "";
@@ -92,9 +92,9 @@ void lca_refused_say(const struct lca_refused *r, const char *where)
     lca_warn("%s: refused %" PRIu64 " message%s in all: %s", where, total, total == 1 ? "" : "s", list);
 }
 
-void lca_refused_report(const struct lca_refused *r, const char *name, json_t *object)
+void lca_refusals_report(const struct lca_refusals *r, const char *name, json_t *object)
 {
-    if (lca_refused_total(r) == 0)
+    if (lca_refusals_total(r) == 0)
         return;
     json_t *counts = json_object_get(object, name);
     if (!counts) {

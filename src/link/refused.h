@@ -34,7 +34,7 @@ extern const char *const lca_refusal_name[LCA_REFUSALS];    /* "malformed", ... 
 
 enum { LCA_REFUSED_PEERS = 64 };    /* remembered; libzmq gives who comes again another identity */
 
-struct lca_refused {                /* zeroed: nothing yet */
+struct lca_refusals {                /* zeroed: nothing yet */
     uint64_t n[LCA_REFUSALS];
     struct {
         struct lca_peer_id id;
@@ -44,7 +44,7 @@ struct lca_refused {                /* zeroed: nothing yet */
 };
 
 /* Whether nothing that this peer says is to be looked at. Counts what it said. */
-bool lca_refused_ignores(struct lca_refused *r, const struct lca_peer_id *id);
+bool lca_refusals_ignore(struct lca_refusals *r, const struct lca_peer_id *id);
 
 /* A message as it came. */
 struct lca_heard {
@@ -55,15 +55,15 @@ struct lca_heard {
 
 /* Counts, and says the first of each peer: "ipc:lca: refused a message from pid 12 of uid
  * 1000: TEXT". what: "a message", "a worker", ...; ignore: listen to it no more. */
-void lca_refuse(struct lca_refused *r, enum lca_refusal why, struct lca_heard *h, const char *what, bool ignore,
+void lca_refuse(struct lca_refusals *r, enum lca_refusal why, struct lca_heard *h, const char *what, bool ignore,
                 const char *text);
 
-uint64_t lca_refused_total(const struct lca_refused *r);
+uint64_t lca_refusals_total(const struct lca_refusals *r);
 
 /* Says the sum, if there is one: "WHERE: refused 5 messages in all: 3 malformed, 2 run". */
-void lca_refused_say(const struct lca_refused *r, const char *where);
+void lca_refusals_say(const struct lca_refusals *r, const char *where);
 
 /* Adds the counts that are not zero to object[name]. */
-void lca_refused_report(const struct lca_refused *r, const char *name, json_t *object);
+void lca_refusals_report(const struct lca_refusals *r, const char *name, json_t *object);
 
 #endif
