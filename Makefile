@@ -56,7 +56,7 @@ demo: all
 	@pipelines/demo.sh
 test:
 	@.ci/install build test
-	@$(build) programs units
+	@$(build) programs units $(if $(SAN),,fuzzers)
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test

@@ -181,6 +181,50 @@ def of_stages(out):
     words(out, 'stages', [': ', '*', '\\\n', '\r\n', '#', '*256:', '99999999999999999999'])
 
 
+def of_links(out, folder):
+    """Steps of tests/fuzz/script.h."""
+    run, head = b'the run at hand\0', frames.read(os.path.join(folder, 'theta.lca'))
+
+    def says(peer, header, payload=b''):
+        message = frames.packet(header, payload)
+        return bytes([0, peer]) + struct.pack('<H', len(message)) + message
+
+    def frame(t, st='-', **keys):
+        return dict({'lca': 1, 't': t, 'run': run, 'st': st}, **keys)
+
+    def hello(name, **keys):
+        return frame('HELLO', **dict({'vmin': 1, 'vmax': 1, 'name': name, 'maxb': 1 << 26}, **keys))
+
+    def ack(done, lim, **keys):
+        return frame('ACK', 'theta', done=done, lim=lim, **keys)
+    connected, lost, full, minute, send, point, answer, bad = b'\x28', b'\x29', b'\x2b', b'\x2c\xce', b'@', b'@', b'A', b'B'
+    seed(out, 'out', 'in-order', b'\x21' + says(3, hello('a')) + says(3, ack(0, 9)) + 3 * send + says(3, ack(4, 9)) +
+         2 * send + says(3, ack(8, 20)) + b'\x2d\2\1f' + send + says(3, ack(12, 30, eos=True)))
+    seed(out, 'out', 'two-names-on-one-connection', b'\0' + says(3, hello('a', win=9)) + send +
+         says(3, hello('b', win=9)) + 2 * send)
+    seed(out, 'out', 'replaced', b'\2' + says(1, hello('a', win=3)) + says(2, hello('b')) + send +
+         says(4, hello('a', take=True)) + lost + b'\x2a\1' + minute + send)
+    seed(out, 'out', 'back-with-more-than-was-sent', b'\x11' + says(1, hello('a', **{'from': '12'})) +
+         says(1, ack(14, 20)) + 4 * send)
+    steps = b''.join(says(0, h, p) for h, p in head)
+    seed(out, 'in', 'in-order', b'\0' + connected + steps + b'@' + b'A')
+    seed(out, 'in', 'again-after-a-loss', b'\0' + connected + b''.join(says(0, h, p) for h, p in head[:3]) + b'@A' + lost +
+         b'@' + connected + steps + b'@A')
+    seed(out, 'in', 'frames-that-are-none-per-iteration', b'\0' + connected +
+         says(0, dict(head[0][0], parts=1 << 63, nbmax=1), head[0][1]) + b'@')
+    joins = b'C\2\1' + b'C\2\5' + b'C\1\7'
+    for by_class in range(2):
+        seed(out, 'pool', 'in-order-%d' % by_class, bytes([by_class]) + joins + 2 * point + 9 * (answer + b'\0\0') +
+             2 * (answer + b'\1\1'))
+    seed(out, 'pool', 'results-that-took-a-year', b'\0' + joins + point + 3 * (answer + b'\0\4'))
+    seed(out, 'pool', 'numbers-that-are-none', b'\0' + joins + point + 9 * (bad + b'\0\0'))
+    seed(out, 'pool', 'late', b'\4' + joins + point + b'\x2c\x96' + 6 * (answer + b'\0\0') + lost + b'\x2a\1' + minute)
+    seed(out, 'worker', 'in-order', connected + b'@' + b'A' + b'B\0' + b'B\1' + b'A' + b'B\2')
+    seed(out, 'worker', 'pool-lost', connected + b'@AB\0' + lost + connected + b'@AB\1')
+    for target in ('in', 'out', 'pool', 'worker'):
+        words(out, target, [b'\x28', b'\x2c\xce', b'\0\1', struct.pack('<Q', (1 << 64) - 1)] + proto_words())
+
+
 def main(bin_, out):
     folder = os.path.join(out, 'made')
     os.makedirs(folder, exist_ok=True)
@@ -190,6 +234,7 @@ def main(bin_, out):
     of_data(out, folder)
     of_checkpoints(out)
     of_stages(out)
+    of_links(out, folder)
 
 
 if __name__ == '__main__':
