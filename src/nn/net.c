@@ -89,7 +89,7 @@ static int key_num(const struct item *i, const char *key, double low, double hig
         return wrong(i, "needs %s, a number from %g to below %g", key, low, high);
     if ((v && !json_is_number(v)) || !(x >= low && x < high))
         return wrong(i, "%s must be a number from %g to below %g", key, low, high);
-    *out = x;
+    *out = x == 0 ? 0 : x;      /* -0.0 is written as -0, which is read as a whole number */
     return 0;
 }
 

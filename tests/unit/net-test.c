@@ -163,6 +163,24 @@ static void table_travels_as_json(void **state)
     lca_net_clear(&net);
 }
 
+static void minus_zero_is_zero(void **state)
+{
+    (void)state;
+    static const char *const rate[] = {"0", "0.0", "-0.0"};
+    struct lca_net net[3];
+    for (int k = 0; k < 3; k++) {
+        char text[200];
+        struct lca_err err = {0};
+        snprintf(text, sizeof text, "{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":["
+                 "{\"type\":\"dropout\",\"rate\":%s},{\"type\":\"dense\",\"units\":10}]}", rate[k]);
+        if (lca_net_parse(&net[k], text, strlen(text), &err) < 0)
+            fail_msg("%s", err.text);
+        assert_string_equal(net[k].json, net[0].json);
+    }
+    for (int k = 0; k < 3; k++)
+        lca_net_clear(&net[k]);
+}
+
 static void a_long_text_is_not_looked_into(void **state)
 {
     (void)state;
@@ -249,6 +267,7 @@ int main(void)
         cmocka_unit_test(shapes_and_padding),
         cmocka_unit_test(canonical_text_is_a_fixed_point),
         cmocka_unit_test(table_travels_as_json),
+        cmocka_unit_test(minus_zero_is_zero),
         cmocka_unit_test(a_long_text_is_not_looked_into),
         cmocka_unit_test(wrong_descriptions_say_what),
     };
