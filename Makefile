@@ -56,12 +56,13 @@ demo: all
 	@pipelines/demo.sh
 test:
 	@.ci/install build test
+	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
 	@$(build) programs units $(if $(SAN),,fuzzers)
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
 	@$(build) units
-	@LCA_UNITS=$(abspath $(B)/unit) bats tests/long
+	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 san:
 	@$(MAKE) --no-print-directory SAN=1 test
 FUZZ_SECONDS := 60

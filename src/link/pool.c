@@ -259,7 +259,8 @@ static int take(struct lca_pool *p, struct lca_heard *h, struct lca_frame *f, st
         snprintf(text, sizeof text, w ? "a %s frame, which no worker sends" : "a %s frame before any JOIN",
                  lca_kind_name(f->kind));
         reject(p, h, w, LCA_REFUSED_UNEXPECTED, text);
-    } else if (memcmp(f->run, p->head.run, LCA_RUN_LEN) != 0) {
+    } else if (f->kind != LCA_KIND_leave && memcmp(f->run, p->head.run, LCA_RUN_LEN) != 0) {
+        /* who leaves may not have heard of any */
         reject(p, h, w, LCA_REFUSED_RUN, "a message of another run");
     } else if (f->kind == LCA_KIND_done && !p->ended) {
         return done(p, h, w, f, copy, taken, err);
@@ -419,7 +420,7 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     if (lca_endpoint_parse(&p->endpoint, o->endpoint, err) < 0)
         goto fail;
     if (p->endpoint.kind != LCA_EP_SOCKET) {
-        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME or tcp://HOST:PORT", o->endpoint);
+        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME, tcp://HOST:PORT or at:FILE", o->endpoint);
         goto fail;
     }
     if (lca_sock_open(&p->sock, lca_link_context(l), &sock, &p->endpoint, true, err) < 0)
