@@ -4,6 +4,8 @@
 # make test-long   the accuracy bars on real MNIST, and large chunks against the
 #                  reference: half an hour
 # make san         every test under AddressSanitizer and UBSan
+# make fuzz        hostile input: every fuzzer for FUZZ_SECONDS=60 of processor time each
+#                  (FUZZ=frame,net: these alone)
 # make bench       speed: gradients beside PyTorch, filters beside memory
 # make man         docs/man/*.1 from the programs' own option tables
 # make clean
@@ -32,22 +34,30 @@ sources := $(wildcard src/*/*.c src/backend/cpu/*.c)
 library := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/tools/%,$(sources)))
 tools   := $(patsubst src/tools/%.c,$(BIN)/%,$(wildcard src/tools/lca-*.c))
 units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c))
+# Fuzzers and what they reach of the library, by clang, which has libFuzzer; but for the
+# kernels, which are gcc's.
+Z       := .build/fuzz
+ZFLAGS  := -std=c11 -D_GNU_SOURCE -O1 -g -ffp-contract=off -fno-omit-frame-pointer -Wall -Wextra \
+           -fsanitize=address,undefined -fno-sanitize-recover=all -include tests/fuzz/clock.h
+reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn run,$(wildcard src/$d/*.c)))
+fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units demo test test-long san bench man clean
+.PHONY: all packages programs units fuzzers demo test test-long san fuzz bench man clean
 all: packages
 	@$(build) programs
 packages:
 	@.ci/install build
 programs: $(tools)
 units: $(units)
+fuzzers: $(fuzzers)
 
 demo: all
 	@pipelines/demo.sh
 test:
 	@.ci/install build test
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
-	@$(build) programs units
+	@$(build) programs units $(if $(SAN),,fuzzers)
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
@@ -55,6 +65,11 @@ test-long: all
 	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 san:
 	@$(MAKE) --no-print-directory SAN=1 test
+FUZZ_SECONDS := 60
+fuzz:
+	@.ci/install build test
+	@$(build) programs fuzzers
+	@tests/fuzz/run.sh $(Z) $(FUZZ_SECONDS) $(FUZZ)
 bench: all
 	@.ci/install test
 	@tests/bench/mnist-fc.sh
@@ -71,7 +86,7 @@ $(B)/liblca.a: $(library)
 # Kernels may contract a*b+c: without FMA they lose a quarter of their speed.
 $(B)/backend/cpu/%.o: CFLAGS += -O3 -ffp-contract=fast
 # Sums over vectors: the order of additions is in the code, -O3 only makes vectors of them.
-$(B)/lca/%.o $(B)/filter/finite.o: CFLAGS += -O3
+$(B)/lca/%.o $(B)/base/finite.o: CFLAGS += -O3
 $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc  $<"
@@ -85,5 +100,21 @@ $(B)/unit/%: tests/unit/%.c $(B)/liblca.a Makefile
 	@echo "ld  $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(B)/liblca.a -lcmocka $(LDLIBS)
 
+$(Z)/liblca.a: $(reached)
+	@echo "ar  $@"
+	@rm -f $@ && ar rcs $@ $^
+$(Z)/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "clang $<"
+	@clang $(CPPFLAGS) $(ZFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(Z)/shared/%.o: tests/fuzz/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "clang $<"
+	@clang $(CPPFLAGS) $(ZFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(Z)/fuzz-in $(Z)/fuzz-out $(Z)/fuzz-pool $(Z)/fuzz-worker: $(Z)/shared/script.o
+$(Z)/fuzz-%: tests/fuzz/fuzz-%.c $(Z)/shared/fuzz.o $(Z)/liblca.a $(B)/liblca.a Makefile
+	@echo "clang $<"
+	@clang $(CPPFLAGS) $(ZFLAGS) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d -o $@ $(filter %.c,$^) $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) $(Z) -name '*.d' 2>/dev/null)

@@ -61,6 +61,24 @@ def record(header, payload):
             struct.pack('>BI', 0xCE, crc32c(payload, crc32c(packed))))
 
 
+def packet(header, payload=b'', topic=b'f'):
+    """The same as one ZeroMQ message."""
+    head = dict(header)
+    if payload:
+        head['nb'] = len(payload)
+        head['crc'] = crc32c(payload)
+    packed = msgpack.packb(head)
+    begin = topic + bytes([bool(payload), 0, 0]) + struct.pack('>I', len(packed)) + packed
+    return begin + bytes(-len(begin) % 8) + payload if payload else begin
+
+
+def unpacket(message):
+    """[header, payload] of a ZeroMQ message."""
+    n, = struct.unpack_from('>I', message, 4)
+    at = -(-(8 + n) // 8) * 8
+    return [msgpack.unpackb(message[8:8 + n], raw=False), message[at:] if message[1] else b'']
+
+
 def write(path, pairs):
     with open(path, 'wb') as f:
         for header, payload in pairs:

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/finite.h"
 #include "base/log.h"
-#include "filter/finite.h"
 #include "frame/head.h"
 
 struct lca_emit {
@@ -100,6 +100,7 @@ struct gather {
 
 struct loop {
     struct lca_filter *filter;
+    struct lca_link *link;
     const struct lca_filter_args *args;
     struct lca_frame head;      /* a copy of its own: HEAD must outlive the frames after it */
     struct lca_buf head_bytes;
@@ -395,7 +396,7 @@ static int finish(struct loop *x, const char *status, const char *why, struct lc
     eos.u.eos.final = filter->final ? filter->final(filter->self) : NULL;
     int result = x->emit.out ? lca_out_end(x->emit.out, &eos, err) : 0;
     if (result == 0 && eos.u.eos.final)
-        result = lca_report(eos.u.eos.final, err);
+        result = lca_report(x->link, eos.u.eos.final, err);
     json_decref(eos.u.eos.final);
     return result;
 }
@@ -442,7 +443,7 @@ int lca_filter_run(struct lca_filter *filter, const struct lca_filter_args *args
         json_decref(filter->args);
         return -1;
     }
-    struct lca_link *link = lca_link_new(LCA_SIG_FILTER, err);
+    struct lca_link *link = x.link = lca_link_new(LCA_SIG_FILTER, err);
     struct lca_in *in = link ? lca_in_from_args(link, &args->link, err) : NULL;
     if (in && filter->stream)
         x.emit.out = lca_out_from_args(link, &args->link, err);

@@ -23,6 +23,13 @@
 #define LCA_SLICE        (4u * 1024 * 1024)     /* parameters per slice of a vector: 16 MiB of <f4 */
 #define LCA_RUN_LEN      16
 
+/* What HEAD may announce; memory is set aside by it. */
+#define LCA_P_MAX        (UINT64_C(1) << 28)    /* parameters: 1 GiB of <f4 */
+#define LCA_PARTS_MAX    (UINT64_C(1) << 20)    /* frames per iteration */
+#define LCA_UNITS_MAX    (UINT64_C(1) << 20)    /* chunks of all sets */
+#define LCA_CLASSES_MAX  256
+#define LCA_SETS_MAX     8
+
 struct lca_bin {
     const uint8_t *data;    /* borrowed */
     size_t len;

@@ -1,5 +1,6 @@
 #include "frame/head.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,49 @@ int lca_head_set(const struct lca_frame_head *head, const char *name, uint64_t *
             strcat(strcat(names, " "), its);
     }
     return lca_fail(err, LCA_USAGE, "the stream has no set %s: it has%s", name, *names ? names : " none");
+}
+
+static int check_sets(const json_t *sets, struct lca_err *err)
+{
+    uint64_t units = 0;
+    size_t k;
+    json_t *set;
+    if (sets && !json_is_array(sets))
+        return lca_fail(err, LCA_CORRUPT, "key data: sets is no list");
+    if (json_array_size(sets) > LCA_SETS_MAX)
+        return lca_fail(err, LCA_CORRUPT, "key data: more than %d sets", LCA_SETS_MAX);
+    json_array_foreach(sets, k, set) {
+        const json_t *chunk = json_object_get(set, "chunk");
+        json_int_t N = json_integer_value(json_object_get(set, "N")), n = chunk ? json_integer_value(chunk) : N;
+        if (!json_is_string(json_object_get(set, "set")) || N < 1 || N > INT32_MAX || n < 1 || n > N)
+            return lca_fail(err, LCA_CORRUPT, "key data: set %zu is no {set, N, chunk} of 1 to 2147483647 examples", k);
+        units += chunk ? (uint64_t)(N / n) : 0;
+    }
+    if (units > LCA_UNITS_MAX)
+        return lca_fail(err, LCA_CORRUPT, "key data: %" PRIu64 " chunks, more than %" PRIu64, units, LCA_UNITS_MAX);
+    return 0;
+}
+
+int lca_head_check(const struct lca_frame_head *head, struct lca_err *err)
+{
+    const struct {
+        const char *key;
+        uint64_t value, most;
+    } numbers[] = {
+        {"P", head->P, LCA_P_MAX}, {"parts", head->parts, LCA_PARTS_MAX}, {"nbmax", head->nbmax, LCA_PAYLOAD_MAX},
+        {"it0", head->it0, INT64_MAX}, {"first", head->first, INT64_MAX},
+    };
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+        if (numbers[k].value > numbers[k].most)
+            return lca_fail(err, LCA_CORRUPT, "key %s: %" PRIu64 " is more than %" PRIu64, numbers[k].key,
+                            numbers[k].value, numbers[k].most);
+    if (!json_is_array(head->classes) || json_array_size(head->classes) > LCA_CLASSES_MAX)
+        return lca_fail(err, LCA_CORRUPT, "key classes: no list of at most %d", LCA_CLASSES_MAX);
+    if (!json_is_array(head->layers))
+        return lca_fail(err, LCA_CORRUPT, "key layers: no list");
+    if (!json_is_object(head->data))
+        return lca_fail(err, LCA_CORRUPT, "key data: no map");
+    return check_sets(json_object_get(head->data, "sets"), err);
 }
 
 uint64_t lca_head_units(const struct lca_frame_head *head)

@@ -16,6 +16,10 @@ json_t *lca_prov_add(const json_t *prov, const char *prog, json_t *args) LCA_MUS
 int lca_head_set(const struct lca_frame_head *head, const char *name, uint64_t *N, uint64_t *chunk,
                  struct lca_err *err) LCA_MUST_USE;
 
+/* Whether what it announces is within the limits of frame.h, and its lists make sense. Links
+ * check it, so that whoever has HEAD from one may set memory aside by it. LCA_CORRUPT. */
+int lca_head_check(const struct lca_frame_head *head, struct lca_err *err) LCA_MUST_USE;
+
 /* Number of chunks of all sets: the units of the pool. 0: the stream has none. */
 uint64_t lca_head_units(const struct lca_frame_head *head);
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "link/link.h"
+#include "link/member.h"
 
 static const char *consumer_name(const struct lca_link_args *a)
 {
@@ -39,11 +39,16 @@ struct lca_out *lca_out_from_args(struct lca_link *l, const struct lca_link_args
     return lca_out_open(l, &o, err);
 }
 
-int lca_report(json_t *keys, struct lca_err *err)
+int lca_report(struct lca_link *l, json_t *keys, struct lca_err *err)
 {
     const char *path = getenv("LCA_REPORT");
     if (!path || !*path)
         return 0;
+    json_t *refused = json_object();
+    lca_link_report(l, refused);
+    if (json_object_size(refused) > 0)
+        json_object_set(keys, "refused", refused);
+    json_decref(refused);
     if (json_dump_file(keys, path, JSON_INDENT(2)) < 0)
         return lca_fail_errno(err, LCA_INTERNAL, "cannot write the report %s", path);
     return 0;

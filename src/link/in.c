@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "frame/head.h"
 #include "link/member.h"
 #include "link/record.h"
 
@@ -264,6 +265,8 @@ static int take_head(struct lca_in *in, struct lca_frame *f, struct lca_err *err
     if (f->u.head.v != LCA_WIRE_VERSION)
         return lca_fail(err, LCA_USAGE, "%s: needs wire %" PRIu64 ", have %d", in->endpoint.text, f->u.head.v,
                         LCA_WIRE_VERSION);
+    if (lca_head_check(&f->u.head, err) < 0)
+        return lca_err_prefix(err, "%s: HEAD", in->endpoint.text);
     in->gone_at = 0;
     lca_patience_reset(&in->patience);
     if (in->has_head) {

@@ -37,7 +37,6 @@ struct lca_link {
     struct file *file;
     size_t n_file;
     double begun, served;           /* when; of lca_now */
-    uint64_t refused;
 };
 
 /* The answer to SIGUSR1. */
@@ -134,6 +133,12 @@ int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, st
     return fstat(fd, &s) == 0 ? enter(l, &s, written, name, err) : 0;
 }
 
+void lca_link_report(struct lca_link *l, json_t *to)
+{
+    for (struct lca_member *m = l->members; m; m = m->next)
+        lca_refusals_report(&m->refused, m->name, to);
+}
+
 const struct lca_context *lca_link_context(struct lca_link *l)
 {
     return &l->context;
@@ -199,17 +204,13 @@ void lca_link_free(struct lca_link *l)
 
 /* member.h */
 
-void lca_link_refused(struct lca_link *l)
-{
-    l->refused++;
-}
-
 void lca_link_status(const struct lca_link *l, struct lca_state *s)
 {
     s->frame.up = lca_now() - l->begun;
-    s->frame.refused = l->refused;
-    for (const struct lca_member *m = l->members; m; m = m->next)
+    for (const struct lca_member *m = l->members; m; m = m->next) {
+        s->frame.refused += lca_refusals_total(&m->refused);
         m->status(m, s);
+    }
 }
 
 const double lca_probe_after[4] = {0, 0.010, 0.050, 0.250};

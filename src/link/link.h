@@ -214,7 +214,8 @@ struct lca_in *lca_in_from_args(struct lca_link *l, const struct lca_link_args *
 struct lca_out *lca_out_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err) LCA_MUST_USE;
 
 /* Writes keys (a JSON object) to the file $LCA_REPORT, from which lca-run makes
- * summary.json; does nothing where the variable is not set. */
-int lca_report(json_t *keys, struct lca_err *err) LCA_MUST_USE;
+ * summary.json; does nothing where the variable is not set. Adds `refused` to them, {name
+ * of a socket: {reason: messages}}, where a link of l has refused any. */
+int lca_report(struct lca_link *l, json_t *keys, struct lca_err *err) LCA_MUST_USE;
 
 #endif

@@ -19,6 +19,8 @@ struct lca_member {
     /* Adds what it knows; changes nothing and calls nothing of ZeroMQ's. */
     void (*status)(const struct lca_member *m, struct lca_state *s);
     void (*close)(struct lca_member *m);
+    struct lca_refusals refused;        /* of what peers sent it */
+    char name[64];                      /* what it is called in the report: a stream, or pool */
     struct lca_member *next;
 };
 
@@ -29,11 +31,11 @@ const struct lca_context *lca_link_context(struct lca_link *l);
  * that always finds something to do and never waits. */
 int lca_link_pulse(struct lca_link *l, struct lca_err *err) LCA_MUST_USE;
 
-/* Counts a frame from outside that was refused. */
-void lca_link_refused(struct lca_link *l);
-
 /* What the link and its members add to s. */
 void lca_link_status(const struct lca_link *l, struct lca_state *s);
+
+/* Adds what each member has refused to {name: {reason: messages}}. */
+void lca_link_report(struct lca_link *l, json_t *to);
 
 /* A poll item for a socket, and one for its monitor. Returns 2 (1 without). */
 int lca_member_poll_sock(struct lca_sock *s, zmq_pollitem_t *items, int room);

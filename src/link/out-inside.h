@@ -27,7 +27,7 @@ struct peer {
     char name[64];
     uint64_t next, done, lim;
     bool head_sent, eos_sent, eos_done;
-    bool back;          /* it was here before, perhaps with a producer before us */
+    uint64_t had;       /* who was here before may have all before this seq from a producer before us */
     double lost_at;     /* or left */
 };
 

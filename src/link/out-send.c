@@ -44,6 +44,7 @@ static void out_close(struct lca_member *m)
     struct lca_out *o = (struct lca_out *)m;
     if (o->has_head && !o->ended)
         lca_out_abort(o, "the stage ended early");
+    lca_refusals_say(&o->member.refused, o->n_target ? o->target[0].endpoint.text : "");
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
         if (t->writer && lca_writer_close(t->writer, NULL) < 0)
@@ -97,6 +98,7 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
     if (lca_packet_make(&o->head_packet, head, err) < 0)
         return -1;
     o->has_head = true;
+    snprintf(o->member.name, sizeof o->member.name, "%s", head->st);
     if (lca_packet_frame(&o->head_packet, &o->head, &o->aligned, err) < 0)
         return -1;
     o->window = lca_window(&o->head.u.head);
@@ -109,7 +111,7 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
             continue;
         }
         /* twice the window: credit keeps the queue from ever filling */
-        struct lca_sock_opts stream = {ZMQ_ROUTER, (int)(2 * (2 * o->window + 16)), 4096, 10000, NULL};
+        struct lca_sock_opts stream = {ZMQ_ROUTER, (int)(2 * (2 * o->window + 16)), LCA_HEADER_MAX + 16, 10000, NULL};
         if (!t->tap_only && lca_sock_open(&t->sock, lca_link_context(o->link), &stream, &t->endpoint, true, err) < 0)
             return -1;
         /* another open port on the network only where it is asked for */

@@ -50,8 +50,8 @@ void lca_out_release(struct lca_out *o)
 
 /* consumers */
 
-static void say_err(struct target *t, const struct lca_peer_id *to, struct lca_out *o,
-                    const char *code, const char *text)
+static void say_err(struct lca_out *o, struct target *t, const struct lca_peer_id *to, const char *code,
+                    const char *text)
 {
     struct lca_frame f = LCA_FRAME(err);
     f.st = o->head.st;
@@ -59,7 +59,29 @@ static void say_err(struct target *t, const struct lca_peer_id *to, struct lca_o
     f.u.err.code = code;
     f.u.err.msg = text;
     lca_sock_say(&t->sock, to, &f);
-    lca_note("%s: refused a consumer: %s", t->endpoint.text, text);
+}
+
+/* A HELLO that does not fit: its sender is told, and may try again. */
+static void turn_away(struct lca_out *o, struct target *t, struct lca_heard *h, enum lca_refusal why, const char *code,
+                      const char *text)
+{
+    say_err(o, t, &h->from, code, text);
+    lca_refuse(&o->member.refused, why, h, "a consumer", false, text);
+}
+
+static void peer_gone(struct lca_out *o, struct peer *p);
+
+/* A message against the rules. Nothing that its sender says can be relied on from here on: a
+ * consumer that did so counts as lost. */
+static void reject(struct lca_out *o, struct lca_heard *h, struct peer *p, enum lca_refusal why, const char *text)
+{
+    char what[100];
+    snprintf(what, sizeof what, "a message%s%s", p ? " of " : "", p ? p->name : "");
+    lca_refuse(&o->member.refused, why, h, what, true, text);
+    if (p) {
+        say_err(o, p->target, &h->from, "frame", text);
+        peer_gone(o, p);
+    }
 }
 
 static void say_bye(struct peer *p, struct lca_out *o, const char *why)
@@ -92,8 +114,6 @@ static struct peer *by_name(struct lca_out *o, const char *name)
     return NULL;
 }
 
-static void peer_gone(struct lca_out *o, struct peer *p);
-
 static bool reachable(struct lca_out *o, struct peer *p)
 {
     struct lca_frame f = LCA_FRAME(ping);
@@ -101,24 +121,40 @@ static bool reachable(struct lca_out *o, struct peer *p)
     return lca_sock_say(&p->target->sock, &p->id, &f) >= 0;
 }
 
-static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id *id, const struct lca_frame *f)
+static bool is_expected(const struct lca_out *o, const char *name)
 {
-    const struct lca_frame_hello *h = &f->u.hello;
+    for (int k = 0; k < o->n_expect; k++)
+        if (strcmp(o->expect[k], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether there is a place for one more: those of who is expected are kept free. */
+static bool has_place(const struct lca_out *o, const char *name)
+{
+    int awaited = 0;
+    for (int k = 0; k < o->n_expect; k++)
+        awaited += !o->joined[k];
+    return o->n_peer + (is_expected(o, name) ? 0 : awaited) < MAX_PEERS;
+}
+
+static void hello(struct lca_out *o, struct target *t, struct lca_heard *m, const struct lca_frame_hello *h)
+{
     char text[300];
     if (h->vmin > LCA_WIRE_VERSION || h->vmax < LCA_WIRE_VERSION) {
         snprintf(text, sizeof text, "needs wire %llu to %llu, have %d", (unsigned long long)h->vmin,
                  (unsigned long long)h->vmax, LCA_WIRE_VERSION);
-        say_err(t, id, o, "version", text);
+        turn_away(o, t, m, LCA_REFUSED_VERSION, "version", text);
         return;
     }
     if (h->maxb < o->head.u.head.nbmax) {
         snprintf(text, sizeof text, "%s takes payloads of %llu bytes, this stream's reach %llu", h->name,
                  (unsigned long long)h->maxb, (unsigned long long)o->head.u.head.nbmax);
-        say_err(t, id, o, "size", text);
+        turn_away(o, t, m, LCA_REFUSED_ATTACH, "size", text);
         return;
     }
     if (!*h->name || strlen(h->name) >= sizeof o->peer[0].name) {
-        say_err(t, id, o, "name", "a consumer needs a name of 1 to 63 bytes: give it --name");
+        turn_away(o, t, m, LCA_REFUSED_ATTACH, "name", "a consumer needs a name of 1 to 63 bytes: give it --name");
         return;
     }
     struct peer *old = by_name(o, h->name);
@@ -130,7 +166,7 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
     if (old && old->state == PEER_LIVE && !h->take) {
         snprintf(text, sizeof text, "a consumer named %s is attached already: give --name, or --take to replace it",
                  h->name);
-        say_err(t, id, o, "name", text);
+        turn_away(o, t, m, LCA_REFUSED_ATTACH, "name", text);
         return;
     }
     uint64_t first, boundary = o->next;
@@ -147,11 +183,12 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
     if (first < o->kept.base) {
         snprintf(text, sizeof text, "frame %llu is gone, the oldest kept is %llu: start with --from now, or replay a "
                  "recording with lca-cat", (unsigned long long)first, (unsigned long long)o->kept.base);
-        say_err(t, id, o, "gone", text);
+        turn_away(o, t, m, LCA_REFUSED_ATTACH, "gone", text);
         return;
     }
-    if (!old && o->n_peer == MAX_PEERS) {
-        say_err(t, id, o, "full", "64 consumers are attached already");
+    if (!old && !has_place(o, h->name)) {
+        turn_away(o, t, m, LCA_REFUSED_ATTACH, "full", o->n_peer == MAX_PEERS ? "64 consumers are attached already"
+                  : "the places that are left are for consumers that are expected");
         return;
     }
     if (old && old->state == PEER_LIVE)
@@ -163,10 +200,10 @@ static void hello(struct lca_out *o, struct target *t, const struct lca_peer_id 
     if (back && kept < first)
         done = kept;
     struct peer *p = old ? old : &o->peer[o->n_peer++];
-    *p = (struct peer){.state = PEER_LIVE, .id = *id, .target = t, .next = first, .done = done,
-                       .back = back};
+    *p = (struct peer){.state = PEER_LIVE, .id = m->from, .target = t, .next = first, .done = done,
+                       .had = back ? first + o->window : 0};
     snprintf(p->name, sizeof p->name, "%s", h->name);
-    p->lim = first + h->win;
+    p->lim = first + (h->win < o->window ? h->win : o->window);
     for (int k = 0; k < o->n_expect; k++)
         if (strcmp(o->expect[k], p->name) == 0)
             o->joined[k] = true;
@@ -202,11 +239,13 @@ void lca_out_pump(struct lca_out *o, struct peer *p)
         p->eos_sent = lca_sock_send(s, &p->id, &o->eos_packet) == 1;
 }
 
-static void ack(struct lca_out *o, struct peer *p, const struct lca_frame_ack *a)
+static void ack(struct lca_out *o, struct lca_heard *h, struct peer *p, const struct lca_frame_ack *a)
 {
-    if (a->lim < a->done || (a->done > p->next && !p->back)) {
-        lca_warn("%s: %s acknowledged seq %llu of %llu sent: ignored", p->target->endpoint.text, p->name,
-                 (unsigned long long)a->done, (unsigned long long)p->next);
+    if (a->lim < a->done || a->done > (p->next > p->had ? p->next : p->had)) {
+        char text[160];
+        snprintf(text, sizeof text, "it acknowledges all before seq %llu and grants up to %llu, where %llu is the next "
+                 "to be sent", (unsigned long long)a->done, (unsigned long long)a->lim, (unsigned long long)p->next);
+        reject(o, h, p, LCA_REFUSED_ORDER, text);
         return;
     }
     /* more than was sent: frames that a producer before us has sent, and that we have yet
@@ -269,35 +308,56 @@ static void probe(struct lca_out *o, struct target *t)
     }
 }
 
-static int receive(struct lca_out *o, struct target *t)
+static void take(struct lca_out *o, struct target *t, struct lca_heard *h, struct lca_frame *f)
 {
-    struct lca_peer_id from;
-    struct lca_packet packet;
+    struct peer *p = by_id(o, t, &h->from);
+    char text[120];
+    if (f->kind == LCA_KIND_hello && p) {
+        reject(o, h, p, LCA_REFUSED_ORDER, "it says HELLO on a connection that is attached");
+    } else if (f->kind == LCA_KIND_hello) {
+        hello(o, t, h, &f->u.hello);
+    } else if (f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong || f->kind == LCA_KIND_NONE) {
+        ;       /* dropped on receipt */
+    } else if (!p || (f->kind != LCA_KIND_ack && f->kind != LCA_KIND_bye && f->kind != LCA_KIND_err)) {
+        snprintf(text, sizeof text, p ? "a %s frame, which no consumer sends" : "a %s frame before any HELLO",
+                 lca_kind_name(f->kind));
+        reject(o, h, p, LCA_REFUSED_UNEXPECTED, text);
+    } else if (memcmp(f->run, o->head.run, LCA_RUN_LEN) != 0) {
+        snprintf(text, sizeof text, "%s of another run", f->kind == LCA_KIND_ack ? "an ACK" : "a message");
+        reject(o, h, p, LCA_REFUSED_RUN, text);
+    } else if (f->kind == LCA_KIND_ack) {
+        ack(o, h, p, &f->u.ack);
+    } else if (f->kind == LCA_KIND_bye) {
+        leave(o, p);
+    } else {
+        lca_warn("%s: %s gives up: %s", h->where, p->name, f->u.err.msg);
+    }
+}
+
+static void receive(struct lca_out *o, struct target *t)
+{
+    struct lca_heard h = {.where = t->endpoint.text};
     struct lca_frame f = {0};
     struct lca_buf none = {0};
     int got;
-    while ((got = lca_sock_receive(&t->sock, &from, &packet)) != 0) {
+    while ((got = lca_sock_receive(&t->sock, &h.from, &h.packet)) != 0) {
         struct lca_err err = {0};
-        if (got < 0 || lca_packet_frame(&packet, &f, &none, &err) < 0) {
-            lca_warn("%s: rejected a message: %s", t->endpoint.text, got < 0 ? "several parts" : err.text);
-        } else if (f.kind == LCA_KIND_hello) {
-            hello(o, t, &from, &f);
-        } else {
-            struct peer *p = by_id(o, t, &from);
-            if (p && f.kind == LCA_KIND_ack) {
-                ack(o, p, &f.u.ack);
-            } else if (p && f.kind == LCA_KIND_bye) {
-                leave(o, p);
-            } else if (p && f.kind == LCA_KIND_err) {
-                lca_warn("%s: %s gives up: %s", t->endpoint.text, p->name, f.u.err.msg);
-            }
-        }
-        if (got > 0)
-            lca_packet_close(&packet);
+        size_t size = zmq_msg_size(&h.packet.msg);
+        if (lca_refusals_ignore(&o->member.refused, &h.from))
+            ;
+        else if (got < 0)
+            reject(o, &h, by_id(o, t, &h.from), LCA_REFUSED_MALFORMED, "a message of several parts is no frame");
+        else if (size > LCA_PACKET_CONTROL)
+            reject(o, &h, by_id(o, t, &h.from), LCA_REFUSED_MALFORMED, "a message of more than 4 KiB");
+        else if (lca_packet_frame(&h.packet, &f, &none, &err) < 0)
+            reject(o, &h, by_id(o, t, &h.from),
+                   err.status == LCA_USAGE ? LCA_REFUSED_VERSION : LCA_REFUSED_MALFORMED, err.text);
+        else
+            take(o, t, &h, &f);
+        lca_packet_close(&h.packet);
     }
     lca_frame_clear(&f);
     lca_buf_clear(&none);
-    return 0;
 }
 
 int lca_out_serve(struct lca_member *m, struct lca_err *err)
@@ -330,6 +390,12 @@ int lca_out_serve(struct lca_member *m, struct lca_err *err)
                 continue;
             lca_out_forget(o, p);
             lca_out_release(o);
+        } else if (now > p->lost_at + o->lost && o->n_expect > 0 && !is_expected(o, p->name)) {
+            lca_warn("%s: %s, which was not expected, did not come back: going on without it", p->target->endpoint.text,
+                     p->name);
+            lca_out_forget(o, p);
+            lca_out_release(o);
+            k--;
         } else if (now > p->lost_at + o->lost) {
             return lca_fail(err, LCA_PEER, "%s lost, last acknowledged seq %llu of %llu%s", p->name,
                             (unsigned long long)p->done, (unsigned long long)o->next,

@@ -24,6 +24,13 @@
  * at most 16 bytes. */
 #define LCA_PACKET_MAX (LCA_PAYLOAD_MAX + LCA_HEADER_MAX + 16)
 
+/* The largest of the pool's, whose payloads are slices of vectors, or HEAD's text. */
+#define LCA_PACKET_SLICE (LCA_SLICE * 4 + LCA_HEADER_MAX + 16)
+
+/* What a producer takes of its consumers: HELLO and ACK. ZeroMQ cuts off who sends more
+ * than a header may have; what is between the two is refused by name. */
+#define LCA_PACKET_CONTROL 4096
+
 enum lca_topic { LCA_TOPIC_FRAME = 'f', LCA_TOPIC_HEADER = 'h', LCA_TOPIC_STATUS = 's' };
 
 struct lca_packet {

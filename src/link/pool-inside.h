@@ -21,12 +21,13 @@ struct result {
     struct slice *slice;
     size_t n, cap;
     uint32_t crc;                   /* over all slices: two workers must agree */
+    bool bad;                       /* a value is not finite */
 };
 
 struct unit {
     bool done;
     int holders, late;              /* workers that have it; those past their lease */
-    int failed[MAX_FAILS], n_failed;
+    int failed[MAX_FAILS], n_failed, n_bad;     /* workers that could not do it; of them, by numbers */
     char by[64];                    /* who did it first */
     struct result result;
 };
@@ -58,7 +59,7 @@ struct worker {
     uint64_t n_held;
     uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
     struct result result;               /* of the unit that it is sending */
-    double joined, busy;
+    double joined, last_done, busy;
     uint64_t n_done;                /* units; busy: seconds of computing them */
 };
 
@@ -98,6 +99,9 @@ int lca_pool_hand_on(struct lca_pool *p, struct point *pt, struct lca_err *err) 
 
 /* w no longer has its k-th unit. */
 void lca_pool_drop_held(struct worker *w, uint64_t k);
+
+/* Whether a worker that takes units has not failed at this one. */
+bool lca_pool_untried(const struct lca_pool *p, const struct unit *unit);
 
 /* Its units are to be done again; the last worker takes its place in the list. */
 void lca_pool_remove_worker(struct lca_pool *p, struct worker *w);

@@ -128,6 +128,22 @@ static double lease(const struct lca_pool *p)
     return want > 10 ? want : 10;
 }
 
+static bool has_failed(const struct unit *unit, const struct worker *w)
+{
+    for (int k = 0; k < unit->n_failed; k++)
+        if (unit->failed[k] == w->serial)
+            return true;
+    return false;
+}
+
+bool lca_pool_untried(const struct lca_pool *p, const struct unit *unit)
+{
+    for (int k = 0; k < p->n_worker; k++)
+        if (!p->worker[k].leaving && !has_failed(unit, &p->worker[k]))
+            return true;
+    return false;
+}
+
 /* The first unit that w may work on. A unit past its lease may have two workers. */
 static struct point *next_unit(struct lca_pool *p, const struct worker *w, uint64_t *u)
 {
@@ -141,9 +157,7 @@ static struct point *next_unit(struct lca_pool *p, const struct worker *w, uint6
                 continue;
             for (uint64_t h = 0; h < w->n_held; h++)
                 mine |= w->held[h].point == pt && w->held[h].u == k;
-            for (int h = 0; h < unit->n_failed; h++)
-                mine |= unit->failed[h] == w->serial;
-            if (mine)
+            if (mine || has_failed(unit, w))
                 continue;
             *u = k;
             return pt;

@@ -1,11 +1,13 @@
 /* pool.c: what the pool says to its workers and hears from them, and to the program. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/finite.h"
 #include "base/log.h"
 #include "frame/head.h"
 #include "link/pool-inside.h"
@@ -21,7 +23,25 @@ static void say_err(struct lca_pool *p, const struct lca_peer_id *to, const char
     f.u.err.code = code;
     f.u.err.msg = text;
     lca_sock_say(&p->sock, to, &f);
-    lca_warn("pool: refused a worker: %s", text);
+}
+
+/* A JOIN that does not fit: its sender is told. */
+static void turn_away(struct lca_pool *p, struct lca_heard *h, enum lca_refusal why, const char *code, const char *text)
+{
+    say_err(p, &h->from, code, text);
+    lca_refuse(&p->member.refused, why, h, "a worker", false, text);
+}
+
+/* A message against the rules: a worker that sent it is sent away, and its units are others'. */
+static void reject(struct lca_pool *p, struct lca_heard *h, struct worker *w, enum lca_refusal why, const char *text)
+{
+    char what[100];
+    snprintf(what, sizeof what, "a message%s%s", w ? " of " : "", w ? w->name : "");
+    lca_refuse(&p->member.refused, why, h, what, true, text);
+    if (w) {
+        say_err(p, &h->from, "frame", text);
+        lca_pool_worker_gone(p, w);
+    }
 }
 
 static void say_bye(struct lca_pool *p, const struct lca_peer_id *to)
@@ -31,29 +51,28 @@ static void say_bye(struct lca_pool *p, const struct lca_peer_id *to)
     lca_sock_say(&p->sock, to, &f);
 }
 
-static void join(struct lca_pool *p, const struct lca_peer_id *id, const struct lca_frame *f)
+static void join(struct lca_pool *p, struct lca_heard *h, const struct lca_frame_join *j)
 {
-    const struct lca_frame_join *j = &f->u.join;
     char text[400];
     if (p->ended) {
-        say_bye(p, id);     /* late: all is done */
+        say_bye(p, &h->from);       /* late: all is done */
     } else if (j->vmin > LCA_WIRE_VERSION || j->vmax < LCA_WIRE_VERSION) {
         snprintf(text, sizeof text, "%s needs wire %" PRIu64 " to %" PRIu64 ", have %d", j->name, j->vmin, j->vmax,
                  LCA_WIRE_VERSION);
-        say_err(p, id, "version", text);
+        turn_away(p, h, LCA_REFUSED_VERSION, "version", text);
     } else if (strcmp(j->data, p->data) != 0) {
         snprintf(text, sizeof text, "%s has another data set (%.16s...) than the run (%.16s...): give it the run's --data",
                  j->name, j->data, p->data);
-        say_err(p, id, "data", text);
+        turn_away(p, h, LCA_REFUSED_ATTACH, "data", text);
     } else if (*p->num && strcmp(j->num, p->num) != 0 && !p->opts.mixed) {
         snprintf(text, sizeof text, "%s computes with %s, the run with %s, and the bytes would differ: "
                  "--mixed-numerics allows it", j->name, j->num, p->num);
-        say_err(p, id, "num", text);
+        turn_away(p, h, LCA_REFUSED_ATTACH, "num", text);
     } else if (p->n_worker == MAX_WORKERS) {
-        say_err(p, id, "full", "the pool has 64 workers already");
+        turn_away(p, h, LCA_REFUSED_ATTACH, "full", "the pool has 64 workers already");
     } else {
         struct worker *w = &p->worker[p->n_worker++];
-        *w = (struct worker){.id = *id, .serial = ++p->serial, .joined = lca_now()};
+        *w = (struct worker){.id = h->from, .serial = ++p->serial, .joined = lca_now()};
         snprintf(w->name, sizeof w->name, "%s", j->name);
         snprintf(w->host, sizeof w->host, "%s", j->host);
         snprintf(w->dev, sizeof w->dev, "%s", j->dev);
@@ -68,8 +87,32 @@ static void join(struct lca_pool *p, const struct lca_peer_id *id, const struct 
         p->alone_since = 0;
         p->said_alone = false;
         lca_info("pool: %s joined (%s, pid %" PRIu64 " on %s)", w->name, j->dev, j->pid, j->host);
-        lca_sock_send(&p->sock, id, &p->head_packet);
+        lca_sock_send(&p->sock, &h->from, &p->head_packet);
     }
+}
+
+/* The k-th unit that w holds could not be done, or not by it: others are to try. Where all
+ * there are have, or three, the run ends. */
+static int unit_failed(struct lca_pool *p, struct worker *w, uint64_t k, bool bad, const char *why, struct lca_err *err)
+{
+    struct point *pt = w->held[k].point;
+    uint64_t u = w->held[k].u;
+    struct unit *unit = &pt->unit[u];
+    lca_pool_drop_held(w, k);
+    lca_pool_result_clear(&w->result);
+    if (unit->done)
+        return 0;       /* another has done it meanwhile */
+    if (!bad)
+        lca_warn("pool: %s cannot do unit %" PRIu64 " of step %" PRIu64 ": %s", w->name, u, pt->it, why);
+    unit->failed[unit->n_failed++] = w->serial;
+    unit->n_bad += bad;
+    if (unit->n_failed < MAX_FAILS && lca_pool_untried(p, unit))
+        return 0;
+    if (unit->n_bad == unit->n_failed)
+        return lca_fail(err, LCA_INTERNAL, "step %" PRIu64 ": the loss or its gradient is not finite: training diverged; "
+                        "lower --lr", pt->it);
+    return lca_fail(err, LCA_INTERNAL, "unit %" PRIu64 " of step %" PRIu64 " failed on %d workers: %s", u, pt->it,
+                    unit->n_failed, why);
 }
 
 static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, bool last, double sec, struct lca_err *err)
@@ -86,8 +129,8 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     uint64_t expected = before ? (before->row.off + before->row.len) % p->P : 0;
     bool follows = !before || (before->row.pt == s->row.pt && before->row.u == s->row.u &&
                                (expected ? s->row.cls == before->row.cls : s->row.cls > before->row.cls));
-    if (s->row.off != expected || s->row.off + s->row.len > p->P || s->row.len == 0 || !follows ||
-        (last && s->row.off + s->row.len != p->P) || s->row.cls < -1 || s->row.cls >= (int)p->n_cls)
+    if (s->row.off != expected || s->row.len > p->P - expected || s->row.len == 0 || !follows ||
+        (last && s->row.off + s->row.len != p->P))
         return lca_fail(err, LCA_CORRUPT, "the slices of its result do not make whole vectors");
     s->row.first = s->row.off == 0;
     if (r->n == r->cap) {
@@ -107,12 +150,22 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     struct point *pt = w->held[at].point;
     struct unit *unit = &pt->unit[s->row.u];
     double now = lca_now();
+    /* no longer than it can have computed, one unit after the other */
+    double since = w->held[at].given > w->last_done ? w->held[at].given : w->last_done;
+    if (sec > now - since)
+        sec = now - since;
     w->busy += sec;
+    w->last_done = now;
     w->n_done++;
     p->times[p->n_times++ % TIMES] = sec;
     p->last_done = now;
     int result = 0;
     uint64_t u = s->row.u;
+    if (r->bad) {
+        result = unit_failed(p, w, at, true, "its loss or gradient is not finite", err);
+        lca_pool_sweep(p);
+        return result < 0 ? -1 : 1;
+    }
     lca_pool_drop_held(w, at);
     if (unit->done) {
         if (unit->result.crc != r->crc)
@@ -133,52 +186,53 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     return result < 0 ? -1 : 1;
 }
 
-/* 0, or -1 with the run at an end. A worker that talks nonsense is sent away. */
-static int done(struct lca_pool *p, struct worker *w, struct lca_frame *f, struct lca_packet *packet,
-                struct lca_buf *copy, bool *taken, struct lca_err *err)
+/* 0, or -1 with the run at an end. A worker that talks nonsense is sent away; one whose
+ * numbers are none may be the first to see that training diverged. */
+static int done(struct lca_pool *p, struct lca_heard *h, struct worker *w, struct lca_frame *f, struct lca_buf *copy,
+                bool *taken, struct lca_err *err)
 {
     const struct lca_frame_done *d = &f->u.done;
-    struct slice s = {.row = {d->pt, d->u, (int)d->cls, d->n, d->hit, d->loss, d->off, lca_frame_count(f),
-                              NULL, false}, .packet = *packet, .copy = *copy};
+    uint64_t len = lca_frame_count(f);
+    struct slice s = {.row = {d->pt, d->u, (int)d->cls, d->n, d->hit, d->loss, d->off, len, NULL, false},
+                      .packet = h->packet, .copy = *copy};
     struct lca_err why = {0};
+    if (!isfinite(d->sec) || d->sec < 0 || d->cls < -1 || d->cls >= (int64_t)p->n_cls) {
+        reject(p, h, w, LCA_REFUSED_ORDER, "a result of no class, or that took no time that there is");
+        return 0;
+    }
+    if (!isfinite(d->loss) || lca_finite(f->payload, len) < len) {
+        char what[100], text[120];
+        snprintf(what, sizeof what, "a result of %s", w->name);
+        snprintf(text, sizeof text, "unit %" PRIu64 ": its loss or gradient is not finite", d->u);
+        if (!w->result.bad)
+            lca_refuse(&p->member.refused, LCA_REFUSED_NUMBER, h, what, false, text);
+        w->result.bad = true;
+    }
     struct {
         uint32_t before, grad;
         double loss;
     } crc = {w->result.crc, f->crc, d->loss};
     w->result.crc = lca_crc32c(0, &crc, sizeof crc);
     int kept = keep_slice(p, w, &s, d->last, d->sec, &why);
-    if (kept == 1 || why.status == LCA_DIFFER) {
-        *taken = true;      /* the packet belongs to a result now, or went with one */
-    }
+    *taken = kept == 1 || why.status != LCA_CORRUPT;    /* the packet belongs to a result now, or went with one */
     if (kept == 1)
         return 0;
     if (why.status != LCA_CORRUPT) {
-        *taken = true;
         if (err)
             *err = why;
         return -1;
     }
-    say_err(p, &w->id, "frame", why.text);
-    lca_pool_worker_gone(p, w);
+    reject(p, h, w, LCA_REFUSED_ORDER, why.text);
     return 0;
 }
 
-static int fail(struct lca_pool *p, struct worker *w, const struct lca_frame_fail *f, struct lca_err *err)
+static int fail(struct lca_pool *p, struct lca_heard *h, struct worker *w, const struct lca_frame_fail *f,
+                struct lca_err *err)
 {
-    for (uint64_t k = 0; k < w->n_held; k++) {
-        struct point *pt = w->held[k].point;
-        if (pt->pt != f->pt || w->held[k].u != f->u)
-            continue;
-        struct unit *unit = &pt->unit[f->u];
-        lca_pool_drop_held(w, k);
-        lca_pool_result_clear(&w->result);
-        lca_warn("pool: %s cannot do unit %" PRIu64 " of step %" PRIu64 ": %s", w->name, f->u, pt->it, f->msg);
-        unit->failed[unit->n_failed++] = w->serial;
-        if (unit->n_failed == MAX_FAILS || unit->n_failed == p->n_worker)
-            return lca_fail(err, LCA_INTERNAL, "unit %" PRIu64 " of step %" PRIu64 " failed on %d workers: %s", f->u,
-                            pt->it, unit->n_failed, f->msg);
-        return 0;
-    }
+    for (uint64_t k = 0; k < w->n_held; k++)
+        if (w->held[k].point->pt == f->pt && w->held[k].u == f->u)
+            return unit_failed(p, w, k, false, f->msg, err);
+    reject(p, h, w, LCA_REFUSED_ORDER, "it gives up a unit that it does not hold");
     return 0;
 }
 
@@ -190,34 +244,56 @@ static struct worker *by_id(struct lca_pool *p, const struct lca_peer_id *id)
     return NULL;
 }
 
+static int take(struct lca_pool *p, struct lca_heard *h, struct lca_frame *f, struct lca_buf *copy, bool *taken,
+                struct lca_err *err)
+{
+    struct worker *w = by_id(p, &h->from);
+    char text[120];
+    if (f->kind == LCA_KIND_join && w) {
+        reject(p, h, w, LCA_REFUSED_ORDER, "it says JOIN twice");
+    } else if (f->kind == LCA_KIND_join) {
+        join(p, h, &f->u.join);
+    } else if (f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong || f->kind == LCA_KIND_NONE) {
+        ;       /* dropped on receipt */
+    } else if (!w || (f->kind != LCA_KIND_done && f->kind != LCA_KIND_fail && f->kind != LCA_KIND_leave)) {
+        snprintf(text, sizeof text, w ? "a %s frame, which no worker sends" : "a %s frame before any JOIN",
+                 lca_kind_name(f->kind));
+        reject(p, h, w, LCA_REFUSED_UNEXPECTED, text);
+    } else if (f->kind != LCA_KIND_leave && memcmp(f->run, p->head.run, LCA_RUN_LEN) != 0) {
+        /* who leaves may not have heard of any */
+        reject(p, h, w, LCA_REFUSED_RUN, "a message of another run");
+    } else if (f->kind == LCA_KIND_done && !p->ended) {
+        return done(p, h, w, f, copy, taken, err);
+    } else if (f->kind == LCA_KIND_fail && !p->ended) {
+        return fail(p, h, w, &f->u.fail, err);
+    } else if (f->kind == LCA_KIND_leave) {
+        w->leaving = true;
+        lca_note("pool: %s leaves", w->name);
+    }
+    return 0;
+}
+
 static int receive(struct lca_pool *p, struct lca_err *err)
 {
+    struct lca_heard h = {.where = "pool"};
     struct lca_frame f = {0};
     int got, result = 0;
-    struct lca_peer_id from;
-    struct lca_packet packet;
     /* before HEAD is known nobody can be answered: joins wait in the socket */
-    while (result == 0 && p->has_head && (got = lca_sock_receive(&p->sock, &from, &packet)) != 0) {
+    while (result == 0 && p->has_head && (got = lca_sock_receive(&p->sock, &h.from, &h.packet)) != 0) {
         struct lca_err why = {0};
         struct lca_buf copy = {0};
         bool taken = false;
-        struct worker *w = got > 0 ? by_id(p, &from) : NULL;
-        if (got < 0 || lca_packet_frame(&packet, &f, &copy, &why) < 0) {
-            lca_warn("pool: rejected a message: %s", got < 0 ? "several parts" : why.text);
-            if (w)
-                lca_pool_worker_gone(p, w);
-        } else if (f.kind == LCA_KIND_join && !w) {
-            join(p, &from, &f);
-        } else if (w && f.kind == LCA_KIND_done && !p->ended) {
-            result = done(p, w, &f, &packet, &copy, &taken, err);
-        } else if (w && f.kind == LCA_KIND_fail && !p->ended) {
-            result = fail(p, w, &f.u.fail, err);
-        } else if (w && f.kind == LCA_KIND_leave) {
-            w->leaving = true;
-            lca_note("pool: %s leaves", w->name);
-        }
-        if (got > 0 && !taken) {
-            lca_packet_close(&packet);
+        if (lca_refusals_ignore(&p->member.refused, &h.from))
+            ;
+        else if (got < 0)
+            reject(p, &h, by_id(p, &h.from), LCA_REFUSED_MALFORMED, "a message of several parts is no frame");
+        else if (lca_packet_frame(&h.packet, &f, &copy, &why) < 0)
+            reject(p, &h, by_id(p, &h.from), why.status == LCA_USAGE ? LCA_REFUSED_VERSION : LCA_REFUSED_MALFORMED,
+                   why.text);
+        else
+            result = take(p, &h, &f, &copy, &taken, err);
+        if (!taken) {
+            lca_packet_close(&h.packet);
             lca_buf_clear(&copy);
         }
     }
@@ -313,6 +389,7 @@ static void pool_close(struct lca_member *m)
     struct lca_pool *p = self(m);
     lca_pool_end(p);
     farewell(p);
+    lca_refusals_say(&p->member.refused, "pool");
     while (p->n_worker > 0)
         lca_pool_remove_worker(p, &p->worker[p->n_worker - 1]);
     while (p->points) {
@@ -333,13 +410,13 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     struct lca_pool *p = lca_alloc(1, sizeof *p, err);
     if (!p)
         return NULL;
-    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PACKET_MAX, 10000, NULL};
+    struct lca_sock_opts sock = {ZMQ_ROUTER, 4096, LCA_PACKET_SLICE, 10000, NULL};
     p->link = l;
     p->opts = *o;
     p->sock.lock = -1;
     p->alone_since = lca_now();
     p->member = (struct lca_member){.items = pool_items, .serve = pool_serve, .due = pool_due,
-                                    .status = lca_pool_status, .close = pool_close};
+                                    .status = lca_pool_status, .close = pool_close, .name = "pool"};
     if (lca_endpoint_parse(&p->endpoint, o->endpoint, err) < 0)
         goto fail;
     if (p->endpoint.kind != LCA_EP_SOCKET) {
@@ -368,6 +445,8 @@ int lca_pool_head(struct lca_pool *p, struct lca_frame *head, struct lca_err *er
     p->n_units = lca_head_units(&p->head.u.head);
     p->n_cls = json_array_size(p->head.u.head.classes);
     p->P = p->head.u.head.P;
+    if (p->P == 0 || p->n_units == 0)
+        return lca_fail(err, LCA_INTERNAL, "a pool without parameters or units");
     return lca_link_serve(p->link, err);
 }
 

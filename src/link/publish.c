@@ -35,16 +35,20 @@ void lca_publish_frame(struct lca_publish *p, struct lca_packet *frame)
 
 void lca_publish_serve(struct lca_publish *p, struct lca_packet *head)
 {
-    uint8_t what[8];
-    int n;
+    struct lca_packet packet;
     bool fresh = false;
     while (lca_sock_event(&p->sock) != LCA_SOCK_NOTHING)
         continue;       /* who comes and goes is of no interest, who is refused is said */
-    while (p->sock.zmq && (n = zmq_recv(p->sock.zmq, what, sizeof what, ZMQ_DONTWAIT)) > 0) {
-        bool comes = what[0] == 1;
-        int *count = n != 2 ? NULL : what[1] == LCA_TOPIC_FRAME ? &p->n_full
+    while (p->sock.zmq && lca_sock_receive(&p->sock, NULL, &packet) != 0) {
+        const uint8_t *what = zmq_msg_data(&packet.msg);
+        size_t n = zmq_msg_size(&packet.msg);
+        bool comes = n == 2 && what[0] == 1;
+        /* ZeroMQ says so itself of who has gone; a tap that says it might mean others' */
+        bool goes = n == 2 && what[0] == 0 && !zmq_msg_gets(&packet.msg, "Socket-Type");
+        int *count = !comes && !goes ? NULL : what[1] == LCA_TOPIC_FRAME ? &p->n_full
                    : what[1] == LCA_TOPIC_HEADER ? &p->n_header : what[1] == LCA_TOPIC_STATUS ? &p->n_status : NULL;
-        if (!count)
+        lca_packet_close(&packet);
+        if (!count || (goes && *count == 0))
             continue;
         *count += comes ? 1 : -1;
         if (comes && count == &p->n_status)

@@ -22,11 +22,6 @@ enum { BROKEN_OFF = 5 };
 /* What an encrypted message has more than a plain one, at most, in bytes (33 by RFC 26). */
 enum { CURVE_ADDS = 64 };
 
-bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
-{
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
 /* Sees that the folder of an ipc socket is ours and nobody else may enter it. Who
  * connects looks as well, and makes a folder that is missing: a stranger who came first
  * could lay a socket there. */
@@ -317,14 +312,11 @@ int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_pa
         zmq_msg_close(&extra);
     }
     if (from) {
-        from->len = zmq_msg_size(&id);      /* 5 bytes: it is ZeroMQ that makes them */
-        bad |= from->len > sizeof from->data;
-        from->len = bad ? 0 : from->len;
+        /* 5 bytes: it is ZeroMQ that makes them */
+        from->len = zmq_msg_size(&id) < sizeof from->data ? zmq_msg_size(&id) : sizeof from->data;
         memcpy(from->data, zmq_msg_data(&id), from->len);
     }
     zmq_msg_close(&id);
-    if (bad)
-        lca_packet_close(p);
     return bad ? -1 : 1;
 }
 

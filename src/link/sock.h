@@ -10,14 +10,7 @@
 #include "link/curve.h"
 #include "link/endpoint.h"
 #include "link/packet.h"
-
-/* The identity that a ROUTER gives a peer. */
-struct lca_peer_id {
-    uint8_t data[32];
-    size_t len;
-};
-
-bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b);
+#include "link/refused.h"
 
 /* What the sockets of a process share. */
 struct lca_context {
@@ -76,7 +69,8 @@ int lca_sock_send(struct lca_sock *s, const struct lca_peer_id *to, struct lca_p
 int lca_sock_say(struct lca_sock *s, const struct lca_peer_id *to, struct lca_frame *f);
 
 /* Receives without blocking. 1: p filled (and `from` on a ROUTER); 0: nothing waits;
- * -1: a message of several parts came, which is no frame, and was dropped. */
+ * -1: a message of several parts came, which is no frame; p holds the first of them, and
+ * is to be closed too. */
 int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_packet *p);
 
 enum lca_sock_event { LCA_SOCK_NOTHING, LCA_SOCK_CONNECTED, LCA_SOCK_LOST };

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "frame/head.h"
 #include "link/member.h"
 
 /* One unit computed, one waiting: the next is here when the first is done. */
@@ -51,7 +52,7 @@ static struct lca_worker *self(struct lca_member *m)
 
 static int connect_pool(struct lca_worker *w, struct lca_err *err)
 {
-    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PACKET_MAX, 10000, NULL};
+    struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PACKET_SLICE, 10000, NULL};
     w->connected = w->joined = w->leaving = false;
     return lca_sock_open(&w->sock, lca_link_context(w->link), &o, &w->endpoint, false, err);
 }
@@ -95,7 +96,7 @@ static int take_theta(struct lca_worker *w, const struct lca_frame *f, struct lc
         k->got = 0;
     }
     k->used = ++w->clock;
-    if (t->off != k->got || len > P - t->off)
+    if (t->off != k->got || len > P - t->off || len == 0)
         return lca_fail(err, LCA_CORRUPT, "pool: the slices of theta do not make a vector of %" PRIu64, P);
     memcpy(k->theta + t->off, f->payload, len * sizeof *k->theta);
     k->got += len;
@@ -125,6 +126,8 @@ static int take(struct lca_worker *w, struct lca_packet *packet, struct lca_err 
         return 0;
     }
     if (f->kind == LCA_KIND_head) {
+        if (lca_head_check(&f->u.head, err) < 0)
+            return lca_err_prefix(err, "%s: HEAD", w->endpoint.text);
         w->gone_at = 0;
         lca_patience_reset(&w->patience);
         if (w->has_head) {
@@ -356,6 +359,7 @@ int lca_worker_done(struct lca_worker *w, const struct lca_job *job, const struc
 void lca_worker_fail(struct lca_worker *w, const struct lca_job *job, const char *why)
 {
     struct lca_frame f = LCA_FRAME(fail);
+    memcpy(f.run, w->head.run, LCA_RUN_LEN);
     f.u.fail.pt = job->pt;
     f.u.fail.u = job->u;
     f.u.fail.msg = why;

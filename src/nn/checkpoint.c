@@ -16,6 +16,8 @@
 #include "base/digest.h"
 #include "base/log.h"
 
+enum { HEADER_MAX = 1 << 20 };
+
 static const char magic[8] = {'L', 'C', 'A', 'C', 'K', 'P', 'T', '1'};
 static const char unfinished[] = ".unfinished.ckpt";
 
@@ -254,7 +256,7 @@ static int understand(struct lca_checkpoint *c, const char *bytes, size_t size, 
     if (memcmp(bytes + body, digest, sizeof digest) != 0)
         return is_damaged("its digest does not match: cut short, or changed", err);
     memcpy(&len, bytes + sizeof magic, sizeof len);
-    json_t *root = len <= body - before ? json_loadb(bytes + before, len, 0, NULL) : NULL;
+    json_t *root = len <= body - before && len <= HEADER_MAX ? json_loadb(bytes + before, len, 0, NULL) : NULL;
     const char *num = NULL, *hex = NULL;
     json_t *def = NULL;
     json_int_t t = -1, P = -1, waiting = -1, epoch = -1;

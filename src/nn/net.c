@@ -89,7 +89,7 @@ static int key_num(const struct item *i, const char *key, double low, double hig
         return wrong(i, "needs %s, a number from %g to below %g", key, low, high);
     if ((v && !json_is_number(v)) || !(x >= low && x < high))
         return wrong(i, "%s must be a number from %g to below %g", key, low, high);
-    *out = x;
+    *out = x == 0 ? 0 : x;      /* -0.0 is written as -0, which is read as a whole number */
     return 0;
 }
 
@@ -417,6 +417,9 @@ static int read_net(struct parser *p, const json_t *json)
                             "input must be [height, width, channels], each 1 to 4096");
         *dim[k] = (uint32_t)x;
     }
+    if (lca_shape_size(net->input) > activations_max)
+        return lca_fail(err, LCA_USAGE, "input of %ux%ux%u values: at most %llu can be computed with", net->input.h,
+                        net->input.w, net->input.c, (unsigned long long)activations_max);
     json_int_t classes = json_integer_value(json_object_get(json, "classes"));
     if (classes < 2 || classes > 256)
         return lca_fail(err, LCA_USAGE, "classes must be a whole number from 2 to 256");
@@ -444,7 +447,12 @@ int lca_net_parse(struct lca_net *net, const char *text, size_t len, struct lca_
     int result = -1;
     struct parser p = {.net = net, .err = err};
     json_error_t at;
-    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
+    json_t *json = NULL;
+    if (len > LCA_NET_TEXT_MAX) {
+        lca_fail(err, LCA_USAGE, "a description of %zu bytes: a network's has at most %d", len, LCA_NET_TEXT_MAX);
+        goto out;
+    }
+    json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
     if (!json) {
         lca_fail(err, LCA_USAGE, "line %d: %s", at.line, at.text);
         goto out;

@@ -26,6 +26,7 @@
 #include "nn/table.h"
 
 #define LCA_NO_TENSOR UINT64_MAX
+#define LCA_NET_TEXT_MAX (1 << 20)      /* bytes of a description */
 
 /* Layers in an order in which each comes after its inputs. */
 struct lca_layer {

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "nn/net.h"
 
-enum { PLACES = 3, PATH_LEN = 4096, FILE_MAX = 1 << 20 };
+enum { PLACES = 3, PATH_LEN = 4096 };
 
 /* The folder number k, or false. */
 static bool place(int k, char path[PATH_LEN])
@@ -42,16 +42,12 @@ static int load_file(struct lca_net *net, const char *path, struct lca_err *err)
         lca_fail_errno(err, LCA_USAGE, "cannot open network %s", path);
         goto out;
     }
-    text = lca_alloc(FILE_MAX + 1, 1, err);
+    text = lca_alloc(LCA_NET_TEXT_MAX + 1, 1, err);     /* one more: it is then refused */
     if (!text)
         goto out;
-    size_t n = fread(text, 1, FILE_MAX + 1, f);
+    size_t n = fread(text, 1, LCA_NET_TEXT_MAX + 1, f);
     if (ferror(f)) {
         lca_fail_errno(err, LCA_USAGE, "cannot read network %s", path);
-        goto out;
-    }
-    if (n > FILE_MAX) {
-        lca_fail(err, LCA_USAGE, "%s: more than %d bytes, not a network", path, FILE_MAX);
         goto out;
     }
     if (lca_net_parse(net, text, n, err) < 0) {

@@ -7,13 +7,12 @@
 const char *const lca_kind_of_name[LCA_KINDS_OF] = {"kernel", "bias", "gamma", "beta"};
 
 enum { TENSORS_MAX = 4096 };
-static const uint64_t parameters_max = UINT64_C(1) << 40;
 
 static int product(const uint32_t *shape, unsigned n, uint64_t *out)
 {
     uint64_t p = 1;
     for (unsigned k = 0; k < n; k++)
-        if (shape[k] == 0 || __builtin_mul_overflow(p, shape[k], &p) || p > parameters_max)
+        if (shape[k] == 0 || __builtin_mul_overflow(p, shape[k], &p) || p > LCA_PARAMETERS_MAX)
             return -1;
     *out = p;
     return 0;
@@ -38,7 +37,7 @@ int lca_table_add(struct lca_table *t, const char *layer, const char *name, enum
     if (strlen(layer) >= LCA_NAME_MAX || strlen(name) >= sizeof t->tensor->name)
         return lca_fail(err, LCA_USAGE, "tensor %.80s: the name is too long", name);
     if (n_shape < 1 || n_shape > 4 || product(shape, n_shape, &len) < 0 ||
-        t->P + len > parameters_max || t->n_tensor == TENSORS_MAX)
+        t->P + len > LCA_PARAMETERS_MAX || t->n_tensor == TENSORS_MAX)
         return lca_fail(err, LCA_USAGE, "tensor %s: too large", name);
     if (!t->n_layer || strcmp(t->layer[t->n_layer - 1].name, layer)) {
         if (lca_table_find(t, layer) >= 0)

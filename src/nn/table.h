@@ -13,6 +13,7 @@
 #include "base/err.h"
 
 #define LCA_NAME_MAX 96         /* bytes of a layer's name with its final zero */
+#define LCA_PARAMETERS_MAX (UINT64_C(1) << 28)      /* of a network: a vector of them is 1 GiB */
 
 enum lca_kind_of { LCA_KERNEL, LCA_BIAS, LCA_GAMMA, LCA_BETA, LCA_KINDS_OF };
 extern const char *const lca_kind_of_name[LCA_KINDS_OF];    /* "kernel", "bias", ... */

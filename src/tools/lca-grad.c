@@ -334,7 +334,7 @@ static int filter(struct grad *g, struct lca_err *err)
                 goto out;
         } else if (f->kind == LCA_KIND_theta) {
             uint64_t off = f->u.theta.off, n = lca_frame_count(f);
-            if (off != s.got || n > g->net.P - off) {
+            if (off != s.got || n > g->net.P - off || n == 0) {
                 lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": theta in slices that do not fit", f->seq);
                 goto out;
             }

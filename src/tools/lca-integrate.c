@@ -548,7 +548,7 @@ static int take_theta(struct integrate *x, const struct lca_frame *f, struct lca
     uint64_t n = lca_frame_count(f);
     if (t->it < x->it && x->past.next > 0)
         return 0;                   /* a file gives all of them */
-    if (t->it != x->it || t->off != x->got || n > x->P - t->off)
+    if (t->it != x->it || t->off != x->got || n > x->P - t->off || n == 0)
         return lca_fail(err, LCA_CORRUPT, "%s: seq %" PRIu64 ": theta of step %" PRIu64 " at %" PRIu64 ", expected step %"
                         PRIu64 " at %" PRIu64, lca_in_text(x->in), f->seq, t->it, t->off, x->it, x->got);
     if (!x->incoming && !(x->incoming = lca_alloc(x->P, sizeof *x->incoming, err)))
@@ -649,7 +649,7 @@ static int finish(struct integrate *x, struct lca_err *err)
         json_object_set_new(eos.u.eos.final, "workers_joined", json_integer((json_int_t)stats.workers));
         json_object_set_new(eos.u.eos.final, "worker_busy", json_real(stats.busy));
         json_object_set_new(eos.u.eos.final, "units_again", json_integer((json_int_t)stats.again));
-        result = lca_report(eos.u.eos.final, err);
+        result = lca_report(x->link, eos.u.eos.final, err);
     }
     json_decref(eos.u.eos.final);
     return result;

@@ -474,7 +474,7 @@ static json_t *summary(struct train *t, struct lca_err *err)
 }
 
 /* Both streams end alike; what has been learnt stands at the end of theta's. */
-static int finish(struct train *t, const char *status, struct lca_err *err)
+static int finish(struct train *t, struct lca_link *link, const char *status, struct lca_err *err)
 {
     struct lca_frame eos = LCA_FRAME(eos);
     eos.u.eos.status = status;
@@ -484,7 +484,7 @@ static int finish(struct train *t, const char *status, struct lca_err *err)
     if (!final)
         return -1;
     eos.u.eos.final = final;
-    int result = lca_out_end(t->out, &eos, err) < 0 ? -1 : lca_report(final, err);
+    int result = lca_out_end(t->out, &eos, err) < 0 ? -1 : lca_report(link, final, err);
     json_decref(final);
     if (result == 0 && strcmp(status, "ok") != 0)
         return lca_fail(err, LCA_ABORTED, "interrupted after step %" PRIu64, t->optim.t);
@@ -500,7 +500,7 @@ static int run(int argc, char **argv, struct lca_err *err)
     int result = -1;
     if (open_all(&t, err) < 0 || begin(&t, err) < 0 || !(link = lca_link_new(LCA_SIG_SOURCE, err)) ||
         lca_link_reads(link, opt.data, err) < 0 || lca_link_reads(link, opt.net, err) < 0 ||
-        open_outputs(&t, link, err) < 0 || train(&t, link, &status, err) < 0 || finish(&t, status, err) < 0)
+        open_outputs(&t, link, err) < 0 || train(&t, link, &status, err) < 0 || finish(&t, link, status, err) < 0)
         goto out;
     result = 0;
 out:

@@ -263,7 +263,7 @@ PY
     [[ $stderr == *"refused: "*"another data set"* ]]
     lca-grad --data "$FILES/s.data" --pool ipc:pool
     wait $main
-    grep -q "refused a worker: .*another data set" err
+    grep -q "refused a worker from pid [0-9]* of uid [0-9]*: .*another data set" err
     lca-check --in a.lca
 }
 

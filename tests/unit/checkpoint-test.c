@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/digest.h"
 #include "nn/checkpoint.h"
 
 enum { P = 5 };
@@ -218,6 +219,55 @@ static void damage_is_found_and_passed_over(void **state)
     end(&u);
 }
 
+/* A file with a digest that is right, whatever is in it. */
+static void forge(const char *path, const char *header, uint64_t claimed)
+{
+    uint8_t digest[LCA_SHA256_LEN];
+    char head[16] = "LCACKPT1";
+    memcpy(head + 8, &claimed, sizeof claimed);
+    const struct iovec piece[2] = {{head, sizeof head}, {(void *)(uintptr_t)header, strlen(header)}};
+    lca_sha256_pieces(piece, 2, digest);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fwrite(head, sizeof head, 1, f);
+    fwrite(header, strlen(header), 1, f);
+    fwrite(digest, sizeof digest, 1, f);
+    fclose(f);
+}
+
+/* A digest can be made for anything: what is behind it is not trusted. */
+static void what_a_header_claims_is_checked(void **state)
+{
+    (void)state;
+    struct training t;
+    const char *dir = fresh();
+    char path[120], *deep = malloc((1 << 20) + 2);
+    make(dir);
+    snprintf(path, sizeof path, "%s", in(dir, "step-00000001.ckpt"));
+    start(&t, LCA_SGD, 0.1);
+    forge(path, "{}", 2);
+    refused(&t, path, LCA_CORRUPT, "its header");
+    forge(path, "{}", UINT64_MAX);
+    refused(&t, path, LCA_CORRUPT, "its header");
+    /* more JSON than a header has is not parsed */
+    memset(deep, ' ', (1 << 20) + 1);
+    memcpy(deep, "{}", 2);
+    deep[(1 << 20) + 1] = 0;
+    forge(path, deep, (1 << 20) + 1);
+    refused(&t, path, LCA_CORRUPT, "its header");
+    /* all as it must be, but for the parameters that it says it has, and lacks */
+    static const char *const claims[] = {"5", "5000000000", "-1", "9223372036854775807"};
+    for (int k = 0; k < 4; k++) {
+        snprintf(deep, 1 << 20, "{\"def\": {\"network\": \"small\", \"lr\": 0.1}, \"num\": \"cpu/test\", \"t\": 1, "
+                 "\"parameters\": %s, \"waiting\": 0, \"lr\": 0.1, \"mbloss\": 1.0, \"epoch\": 0, "
+                 "\"mb\": \"0000000000000000\"}", claims[k]);
+        forge(path, deep, strlen(deep));
+        refused(&t, path, LCA_CORRUPT, "its size");
+    }
+    free(deep);
+    end(&t);
+}
+
 static void another_run_is_refused_by_name(void **state)
 {
     (void)state;
@@ -287,6 +337,7 @@ int main(void)
         cmocka_unit_test(goes_on_to_the_same_bits),
         cmocka_unit_test(the_last_two_stay_and_those_that_are_needed),
         cmocka_unit_test(damage_is_found_and_passed_over),
+        cmocka_unit_test(what_a_header_claims_is_checked),
         cmocka_unit_test(another_run_is_refused_by_name),
         cmocka_unit_test(a_folder_in_use_is_refused),
     };

@@ -148,6 +148,55 @@ static void provenance_grows_by_one_and_leaves_the_old_alone(void **state)
     json_decref(two);
 }
 
+static void what_it_announces_is_within_limits(void **state)
+{
+    (void)state;
+    static const char good[] = "{\"sets\":[{\"set\":\"train\",\"N\":6,\"chunk\":2},{\"set\":\"val\",\"N\":1}]}";
+    static const struct {
+        uint64_t P, parts, nbmax, it0, first;
+        const char *classes, *layers, *data, *says;
+    } cases[] = {
+        {5, 1, 20, 0, 0, "[]", "[]", good, NULL},
+        {LCA_P_MAX, LCA_PARTS_MAX, LCA_PAYLOAD_MAX, INT64_MAX, INT64_MAX, "[]", "[]", "{}", NULL},
+        {LCA_P_MAX + 1, 1, 20, 0, 0, "[]", "[]", good, "key P: 268435457 is more than 268435456"},
+        /* their product was once 0, and divided by */
+        {5, UINT64_C(1) << 63, 1, 0, 0, "[]", "[]", good, "key parts"},
+        {5, 1, LCA_PAYLOAD_MAX + 1, 0, 0, "[]", "[]", good, "key nbmax"},
+        {5, 1, 20, UINT64_MAX, 0, "[]", "[]", good, "key it0"},
+        {5, 1, 20, 0, UINT64_MAX, "[]", "[]", good, "key first"},
+        {5, 1, 20, 0, 0, "{}", "[]", good, "key classes"},
+        {5, 1, 20, 0, 0, "[]", "{}", good, "key layers"},
+        {5, 1, 20, 0, 0, "[]", "[]", "[]", "key data: no map"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":3}", "sets is no list"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":[{\"set\":\"train\",\"N\":0}]}", "set 0 is no"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":[{\"set\":\"train\",\"N\":2147483648}]}", "set 0 is no"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":[{\"set\":\"train\",\"N\":6,\"chunk\":7}]}", "set 0 is no"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":[{\"N\":6}]}", "set 0 is no"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":[{\"set\":\"train\",\"N\":2147483647,\"chunk\":1}]}", "2147483647 chunks"},
+        {5, 1, 20, 0, 0, "[]", "[]", "{\"sets\":[{},{},{},{},{},{},{},{},{}]}", "more than 8 sets"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct lca_err err = {0};
+        struct lca_frame_head h = {.P = cases[k].P, .parts = cases[k].parts, .nbmax = cases[k].nbmax,
+                                   .it0 = cases[k].it0, .first = cases[k].first, .classes = json(cases[k].classes),
+                                   .layers = json(cases[k].layers), .data = json(cases[k].data)};
+        assert_int_equal(lca_head_check(&h, &err), cases[k].says ? -1 : 0);
+        if (cases[k].says && (err.status != LCA_CORRUPT || !strstr(err.text, cases[k].says)))
+            fail_msg("case %zu: status %d: %s", k, err.status, err.text);
+        json_decref(h.classes);
+        json_decref(h.layers);
+        json_decref(h.data);
+    }
+    json_t *many = json_array();
+    for (int k = 0; k < LCA_CLASSES_MAX + 1; k++)
+        json_array_append_new(many, json_object());
+    struct lca_frame_head h = {.P = 5, .classes = many, .layers = json("[]"), .data = json("{}")};
+    assert_int_equal(lca_head_check(&h, NULL), -1);
+    json_decref(many);
+    json_decref(h.layers);
+    json_decref(h.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +205,7 @@ int main(void)
         cmocka_unit_test(sets_are_found_by_name),
         cmocka_unit_test(names_beyond_the_message_are_cut_off),
         cmocka_unit_test(units_are_the_chunks_of_all_sets),
+        cmocka_unit_test(what_it_announces_is_within_limits),
         cmocka_unit_test(provenance_grows_by_one_and_leaves_the_old_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,37 @@ static void table_travels_as_json(void **state)
     lca_net_clear(&net);
 }
 
+static void minus_zero_is_zero(void **state)
+{
+    (void)state;
+    static const char *const rate[] = {"0", "0.0", "-0.0"};
+    struct lca_net net[3];
+    for (int k = 0; k < 3; k++) {
+        char text[200];
+        struct lca_err err = {0};
+        snprintf(text, sizeof text, "{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":["
+                 "{\"type\":\"dropout\",\"rate\":%s},{\"type\":\"dense\",\"units\":10}]}", rate[k]);
+        if (lca_net_parse(&net[k], text, strlen(text), &err) < 0)
+            fail_msg("%s", err.text);
+        assert_string_equal(net[k].json, net[0].json);
+    }
+    for (int k = 0; k < 3; k++)
+        lca_net_clear(&net[k]);
+}
+
+static void a_long_text_is_not_looked_into(void **state)
+{
+    (void)state;
+    struct lca_net net;
+    struct lca_err err = {0};
+    char *text = malloc(LCA_NET_TEXT_MAX + 1);
+    memset(text, '[', LCA_NET_TEXT_MAX + 1);
+    assert_int_equal(lca_net_parse(&net, text, LCA_NET_TEXT_MAX + 1, &err), -1);
+    assert_string_equal(err.text, "a description of 1048577 bytes: a network's has at most 1048576");
+    assert_int_equal(err.status, LCA_USAGE);
+    free(text);
+}
+
 #define NET(layers) "{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":[" layers "]}"
 #define DENSE "{\"type\":\"dense\",\"units\":10}"
 
@@ -183,6 +214,8 @@ static void wrong_descriptions_say_what(void **state)
          "layers must be a list"},
         {"{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"depth\":3,\"layers\":[" DENSE "]}",
          "no key 'depth'"},
+        {"{\"name\":\"x\",\"input\":[4096,4096,65],\"classes\":10,\"layers\":[" DENSE "]}",
+         "input of 4096x4096x65 values"},
         {NET("{\"units\":10}"), "layer number 1: needs a type"},
         {NET("{\"type\":\"lstm\"}"), "layer number 1: unknown type 'lstm'"},
         {NET("{\"type\":\"dense\"}"), "layer dense1: needs units"},
@@ -234,6 +267,8 @@ int main(void)
         cmocka_unit_test(shapes_and_padding),
         cmocka_unit_test(canonical_text_is_a_fixed_point),
         cmocka_unit_test(table_travels_as_json),
+        cmocka_unit_test(minus_zero_is_zero),
+        cmocka_unit_test(a_long_text_is_not_looked_into),
         cmocka_unit_test(wrong_descriptions_say_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

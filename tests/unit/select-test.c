@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "filter/finite.h"
+#include "base/finite.h"
 #include "filter/select.h"
 
 static struct lca_steps_wanted steps(const char *text)

@@ -1,6 +1,6 @@
 /* finite.h: is every value a number? */
-#ifndef LCA_FILTER_FINITE_H
-#define LCA_FILTER_FINITE_H
+#ifndef LCA_BASE_FINITE_H
+#define LCA_BASE_FINITE_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "filter/finite.h"
+#include "base/finite.h"
 
 #include <string.h>
 

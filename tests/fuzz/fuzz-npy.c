@@ -1,0 +1,48 @@
+/* Arrays that NumPy saved. Bytes: one that says, if odd, that a matrix is wanted: the rest
+ * is the file; else examples: two bytes, the length of the file of images, that file, and
+ * the file of labels. */
+#include <stdlib.h>
+
+#include "data/npy.h"
+#include "fuzz.h"
+
+static volatile double sink;
+
+static void matrix(struct fuzz_bytes b)
+{
+    uint64_t rows, columns;
+    struct lca_err err = {0};
+    double *m = lca_npy_matrix(fuzz_file(0, b.at, fuzz_left(&b)), &rows, &columns, &err);
+    if (!m) {
+        fuzz_told(&err);
+        return;
+    }
+    for (uint64_t k = 0; k < rows; k++)
+        for (uint64_t i = 0; i < columns; i++)
+            sink = m[k * columns + i];
+    free(m);
+}
+
+static void examples(struct fuzz_bytes b)
+{
+    struct fuzz_bytes images = fuzz_piece(&b, fuzz_take(&b, 2));
+    struct lca_examples e;
+    struct lca_err err = {0};
+    if (lca_npy_read(&e, fuzz_file(0, images.at, fuzz_left(&images)), fuzz_file(1, b.at, fuzz_left(&b)), &err) < 0) {
+        fuzz_told(&err);
+        return;
+    }
+    for (size_t k = 0; k < (size_t)e.n * lca_examples_pixels(&e); k++)
+        sink = e.images[k];
+    lca_examples_clear(&e);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_bytes b = {data, data + size};
+    if (fuzz_take(&b, 1) & 1)
+        matrix(b);
+    else
+        examples(b);
+    return 0;
+}
