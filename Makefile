@@ -3,6 +3,8 @@
 # make test        every test; the last line counts them
 # make test-long   the accuracy bars on real MNIST, and large chunks against the
 #                  reference: half an hour
+# make soak        memory of every stage over 20,000 steps with a slow consumer
+# make chaos       one run through 200 random faults: the same bytes
 # make san         every test under AddressSanitizer and UBSan
 # make bench       speed: gradients beside PyTorch, filters beside memory
 # make man         docs/man/*.1 from the programs' own option tables
@@ -34,7 +36,7 @@ tools   := $(patsubst src/tools/%.c,$(BIN)/%,$(wildcard src/tools/lca-*.c))
 units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c))
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units demo test test-long san bench man clean
+.PHONY: all packages programs units demo test test-long soak chaos san bench man clean
 all: packages
 	@$(build) programs
 packages:
@@ -52,6 +54,9 @@ test-long: all
 	@.ci/install test
 	@$(build) units
 	@LCA_UNITS=$(abspath $(B)/unit) bats tests/long
+soak chaos: all
+	@.ci/install test
+	@bats tests/long/$@.bats
 san:
 	@$(MAKE) --no-print-directory SAN=1 test
 bench: all
