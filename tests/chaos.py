@@ -247,13 +247,14 @@ def disturbed(seed, faults, steps, size):
     chaos = Chaos(run, seed)
     run.worker()
     run.worker()
-    done, moved, before = 0, time.monotonic(), -1
+    done, moved, before, still = 0, time.monotonic(), -1, 0
     try:
         while not run.over():
             chaos.due()
             run.reap()
             now = run.recorded()
             if now != before:
+                still = max(still, time.monotonic() - moved) if before >= 0 else 0
                 before, moved = now, time.monotonic()
             if time.monotonic() > moved + PATIENCE:
                 raise Wrong('nothing moves: ' + last_line('disturbed', 'integrate'))
@@ -278,7 +279,7 @@ def disturbed(seed, faults, steps, size):
         # a worker leaves at once that is told so twice, or before it has joined
         if p.returncode not in ((0,) if name in run.stages else (0, -9) if name.startswith('tap') else (0, -9, -15, 130)):
             raise Wrong('%s ended with %d: %s' % (name, p.returncode, last_line('disturbed', name)))
-    return run, chaos
+    return run, chaos, still
 
 
 def main(seed, faults, steps):
@@ -288,9 +289,9 @@ def main(seed, faults, steps):
     subprocess.run('lca-data make synth:1,4400 --out d'.split(), check=True, stdout=subprocess.DEVNULL)
     size = undisturbed(steps)
     between = time.monotonic()
-    run, chaos = disturbed(seed, faults, steps, size)
-    print('seed %d: %d faults in %d steps, %.0f s (undisturbed %.0f s)' % (
-        seed, sum(chaos.counts.values()), steps, time.monotonic() - between, between - began))
+    run, chaos, still = disturbed(seed, faults, steps, size)
+    print('seed %d: %d faults in %d steps, %.0f s (undisturbed %.0f s), at most %.1f s without progress' % (
+        seed, sum(chaos.counts.values()), steps, time.monotonic() - between, between - began, still))
     print('  ' + ', '.join('%s %d' % (name, n) for name, n in sorted(chaos.counts.items())))
     said = {what: run.said(text) for what, text in [
         ('workers gone', 'gone, '), ('left', ' leaves'), ('units late', ' late on unit'), ('no workers', 'no workers, w')]}
