@@ -8,6 +8,7 @@ PATH=$(cd "$here/.." && pwd)/bin:$PATH
 usage() {
     cat <<EOF
 usage: pipelines/$name.sh $([ -n "$data" ] || echo "--data DIR") [OPTION]...
+       pipelines/$name.sh --resume DIR
 $about
 
   --data DIR         the data as published, or a file made by lca-data${data:+ (default: $data)}
@@ -44,8 +45,9 @@ allocation
 the run
   --workers N        gradient workers (default: one per core)
   --device D         of the workers (default $device)
-  --record           keep theta.lca and lca.lca
-  --checkpoint-every N       leave checkpoints of the training in OUT/checkpoints
+  --record           keep theta.lca and lca.lca, and checkpoints of the training
+  --checkpoint-every N       the same, with a checkpoint every N steps (default 100)
+  --resume DIR       go on with the run in DIR that was cut off, with its own options
 EOF
 }
 
@@ -55,6 +57,7 @@ die() {
 }
 
 parse() {
+    local given=$#
     while [ $# -gt 0 ]; do
         case $1 in
         -h|--help) usage; exit 0 ;;
@@ -70,7 +73,8 @@ parse() {
             interventions+=" $1 $(quoted "$2")"
             shift ;;
         --data|--out|--iterations|--examples|--workers|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
---rule|--tolerance|--min-pieces|--max-pieces|--dropout|--net|--from|--lr-steps|--sets|--heldout|--checkpoint-every)
+--rule|--tolerance|--min-pieces|--max-pieces|--dropout|--net|--from|--lr-steps|--sets|--heldout|--checkpoint-every|\
+--resume)
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
             local option=${1#--}
             printf -v "${option//-/_}" %s "$2"
@@ -79,6 +83,11 @@ parse() {
         esac
         shift
     done
+    if [ -n "$resume" ]; then
+        [ "$given" -eq 2 ] || die "--resume DIR goes on with the options of the run in DIR: give no others"
+        return
+    fi
+    [ -z "$checkpoint_every" ] || record=1
     [ -n "$data" ] || die "give --data DIR, the folder of the published files: see --help"
     case $optimizer in
     sgd) lr=${lr:-$lr_sgd} ;;
@@ -89,7 +98,7 @@ parse() {
         sets=train heldout=
     fi
     out=${out:-$name-$(date +%Y%m%d-%H%M%S)}
-    [ ! -e "$out/run.json" ] || die "$out holds a run already: give another --out"
+    [ ! -e "$out/run.json" ] || die "$out holds a run already: go on with it by --resume $out, or give another --out"
 }
 
 # One word of a command line, whatever is in it.
@@ -116,9 +125,11 @@ arguments() {
     trainer+=" --batch $batch --optimizer $optimizer --lr $lr --momentum $momentum --seed $seed"
     trainer+="${dropout:+ --dropout $dropout}${lr_steps:+ --lr-steps $lr_steps}$interventions"
     trainer+="${from:+ --from $(quoted "$from")}"
-    trainer+="${checkpoint_every:+ --checkpoint \"\$LCA_OUT/checkpoints\" --checkpoint-every $checkpoint_every}"
+    local kept='"$LCA_OUT/checkpoints"'
+    trainer+="${record:+ --checkpoint $kept --checkpoint-every ${checkpoint_every:-100} \${LCA_RESUME:+--resume $kept\}}"
     integrator="--rule $rule${chunk:+ --chunk $chunk}${tolerance:+ --tolerance $tolerance}"
     integrator+="${min_pieces:+ --min-pieces $min_pieces}${max_pieces:+ --max-pieces $max_pieces}"
+    integrator+="${record:+ \${LCA_RESUME:+--resume \"\$LCA_OUT/lca.lca\"\}}"
     integrator+="${by_class:+ --by-class}${sets:+ --sets $sets}${heldout:+ --heldout $heldout}"
     choose_filters
     integrator+=$(filter_emit)
@@ -192,8 +203,29 @@ summary() {
     echo "everything about this run: $out"
 }
 
+# The data file is needed again where the run may be gone on with, or has been recorded.
+tidy() {
+    [ ! -e "$out/data" ] || [ -e "$out/lca.lca" ] || rm -f "$out/data"
+    summary
+}
+
+resume() {
+    local of status=0
+    [ -e "$resume/run.json" ] || die "$resume holds no run: there is nothing to go on with"
+    of=$(jq -r .pipeline "$resume/run.json")
+    [ "$of" = "$name" ] || die "$resume holds a run of $of: pipelines/$of.sh --resume $resume"
+    out=$(cd "$resume" && pwd)
+    lca-run --resume "$out" || status=$?
+    [ $status -ne 0 ] || tidy
+    return $status
+}
+
 pipeline() {
     parse "$@"
+    if [ -n "$resume" ]; then
+        resume
+        return
+    fi
     if [ -n "$plan" ]; then
         out=$(mktemp -d)
         trap 'rm -rf "$out"' EXIT
@@ -209,12 +241,11 @@ pipeline() {
         --set "workers=$workers" --set "device=\"$device\"" --run "pipeline=\"$name\"" \
         --run "data=$(lca-data show --json "$file" | jq -c '{name, sha256, sets}')" \
         --run "options=$(jq -cn '$ARGS.positional' --args -- "$@")" "$out/stages" || status=$?
-    [ "$file" != "$out/data" ] || [ -n "$record$checkpoint_every" ] || rm -f "$file"
-    [ ! -e "$out/summary.json" ] || [ $status -ne 0 ] || summary
+    [ $status -ne 0 ] || tidy
     return $status
 }
 
 # Options without a default of the pipeline's own.
 data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets="" heldout=""
-by_class="" record="" plan="" dropout="" from="" lr_steps="" interventions="" checkpoint_every=""
+by_class="" record="" plan="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume=""
 workers=$(nproc) optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson

@@ -23,40 +23,43 @@
  *     st   str     stream: theta, lca, layers, ...
  *     inc  uint    control frames: incarnation of the producer (absent: 0)
  *     seq  uint    data frames: position in the stream, from 0
+ *     opt  bool    notices: true, a reader that does not know the kind skips it
  * and, where there is a payload, after them:
  *     dt   str     element: <f4 <f8 <u4 <u8 <i4 |u1
  *     sh   [uint]  shape, at most 4 axes
  *     nb   uint    bytes = product(sh) x size(dt)
  *     crc  uint    CRC-32C of the payload
  *
- * Kinds, with the payload each has: control on a stream, data on a stream, pool. */
+ * Kinds, with the payload each has: control on a stream, data on a stream, pool, and
+ * notices, which are for whoever cares. */
 #ifndef LCA_PROTO_COMMON_H
 #define LCA_PROTO_COMMON_H
 
 #define LCA_WIRE_VERSION 1
 
 /* K(C name, wire name, group, payload elements allowed) */
-#define LCA_PROTO_KINDS(K)                    \
-    K(hello, "HELLO", CONTROL, "")            \
-    K(ack,   "ACK",   CONTROL, "")            \
-    K(bye,   "BYE",   CONTROL, "")            \
-    K(err,   "ERR",   CONTROL, "")            \
-    K(ping,  "PING",  CONTROL, "")            \
-    K(pong,  "PONG",  CONTROL, "")            \
-    K(head,  "HEAD",  CONTROL, "|u1")         \
-    K(eos,   "EOS",   CONTROL, "")            \
-    K(join,  "JOIN",  POOL,    "")            \
-    K(point, "THETA", POOL,    "<f4")         \
-    K(work,  "WORK",  POOL,    "")            \
-    K(done,  "DONE",  POOL,    "<f4")         \
-    K(fail,  "FAIL",  POOL,    "")            \
-    K(leave, "LEAVE", POOL,    "")            \
-    K(theta, "theta", DATA,    "<f4")         \
-    K(lca,   "lca",   DATA,    "<f4")         \
-    K(move,  "move",  DATA,    "<f4")         \
-    K(grad,  "grad",  DATA,    "<f4")         \
-    K(eff,   "eff",   DATA,    "<f4")         \
-    K(agg,   "agg",   DATA,    "<f4<f8<u4<u8")
+#define LCA_PROTO_KINDS(K)                       \
+    K(hello,  "HELLO",  CONTROL, "")             \
+    K(ack,    "ACK",    CONTROL, "")             \
+    K(bye,    "BYE",    CONTROL, "")             \
+    K(err,    "ERR",    CONTROL, "")             \
+    K(ping,   "PING",   CONTROL, "")             \
+    K(pong,   "PONG",   CONTROL, "")             \
+    K(head,   "HEAD",   CONTROL, "|u1")          \
+    K(eos,    "EOS",    CONTROL, "")             \
+    K(join,   "JOIN",   POOL,    "")             \
+    K(point,  "THETA",  POOL,    "<f4")          \
+    K(work,   "WORK",   POOL,    "")             \
+    K(done,   "DONE",   POOL,    "<f4")          \
+    K(fail,   "FAIL",   POOL,    "")             \
+    K(leave,  "LEAVE",  POOL,    "")             \
+    K(theta,  "theta",  DATA,    "<f4")          \
+    K(lca,    "lca",    DATA,    "<f4")          \
+    K(move,   "move",   DATA,    "<f4")          \
+    K(grad,   "grad",   DATA,    "<f4")          \
+    K(eff,    "eff",    DATA,    "<f4")          \
+    K(agg,    "agg",    DATA,    "<f4<f8<u4<u8") \
+    K(status, "STATUS", NOTICE,  "")
 
 #include "proto/control.h"
 #include "proto/head.h"
@@ -64,5 +67,6 @@
 #include "proto/theta.h"
 #include "proto/lca.h"
 #include "proto/agg.h"
+#include "proto/status.h"
 
 #endif

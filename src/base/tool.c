@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sig.h"
 #include "base/version.h"
 
 enum { MAX_OPTS = 64, WIDTH = 79, INDENT = 26 };
@@ -316,6 +317,7 @@ static int run(const struct lca_tool *tool, int argc, char **argv, struct lca_er
 int lca_tool_main(const struct lca_tool *tool, int argc, char **argv)
 {
     struct lca_err err = {0};
+    lca_sig_early();
     lca_log_init(tool->name, getenv("LCA_STAGE"));
     int status = LCA_OK;
     if (run(tool, argc, argv, &err) < 0) {

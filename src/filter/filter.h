@@ -102,7 +102,8 @@ struct lca_filter_args {
     struct lca_link_args link;
     struct lca_select_args select;
 };
-#define LCA_FILTER_OPTS(a) LCA_IN_OPTS((a).link), LCA_OUT_OPTS((a).link), LCA_SELECT_OPTS((a).select)
+#define LCA_FILTER_OPTS(a)                                                                        \
+    LCA_IN_OPTS((a).link), LCA_OUT_OPTS((a).link), LCA_SELECT_OPTS((a).select), LCA_SAFETY_OPTS((a).link.safety)
 
 /* Runs the filter from HEAD to EOS. start may still set f->payload and f->args; what
  * was selected is added to args. */

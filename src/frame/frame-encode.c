@@ -212,7 +212,8 @@ static int encode(struct lca_frame *f, struct lca_buf *header, struct lca_err *e
     const struct lca_field *fields = lca_kind_fields(f->kind);
     bool has_seq = lca_kind_is_data(f->kind);
     bool has_inc = lca_kind_group(f->kind) == LCA_GROUP_CONTROL && f->inc > 0;
-    size_t n = 4 + has_seq + has_inc + (f->n_sh > 0 ? 4 : 0);
+    bool has_opt = lca_kind_group(f->kind) == LCA_GROUP_NOTICE;
+    size_t n = 4 + has_seq + has_inc + has_opt + (f->n_sh > 0 ? 4 : 0);
     for (const struct lca_field *d = fields; d->key; d++)
         n += d->need == 'R' || !is_empty(f, d);
 
@@ -236,6 +237,10 @@ static int encode(struct lca_frame *f, struct lca_buf *header, struct lca_err *e
     if (has_seq) {
         pack_key(&pk, "seq");
         msgpack_pack_uint64(&pk, f->seq);
+    }
+    if (has_opt) {
+        pack_key(&pk, "opt");
+        pack_bool(&pk, true);
     }
     const struct lca_scan_limits *limits = f->kind == LCA_KIND_head ? &lca_scan_head
                                                                     : &lca_scan_frame;

@@ -29,7 +29,8 @@ struct lca_field {
     const char *help;
 };
 
-enum lca_kind_group { LCA_GROUP_CONTROL, LCA_GROUP_POOL, LCA_GROUP_DATA };
+/* Notices are written with opt true: who does not know one skips it. */
+enum lca_kind_group { LCA_GROUP_CONTROL, LCA_GROUP_POOL, LCA_GROUP_DATA, LCA_GROUP_NOTICE };
 
 enum { LCA_DT_LEN = 3, LCA_ANY_MAX = 16 };
 

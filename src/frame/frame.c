@@ -38,6 +38,7 @@ FIELDS(move, LCA_PROTO_MOVE)
 FIELDS(grad, LCA_PROTO_GRAD)
 FIELDS(eff, LCA_PROTO_EFF)
 FIELDS(agg, LCA_PROTO_AGG)
+FIELDS(status, LCA_PROTO_STATUS)
 
 static const struct lca_field *no_fields(void)
 {
@@ -71,6 +72,19 @@ const char *lca_kind_name(enum lca_kind kind)
 bool lca_kind_is_data(enum lca_kind kind)
 {
     return kinds[known(kind)].group == LCA_GROUP_DATA;
+}
+
+uint64_t lca_frame_it(const struct lca_frame *f)
+{
+    switch (f->kind) {
+    case LCA_KIND_theta: return f->u.theta.it;
+    case LCA_KIND_lca:   return f->u.lca.it;
+    case LCA_KIND_move:  return f->u.move.it;
+    case LCA_KIND_grad:  return f->u.grad.it;
+    case LCA_KIND_eff:   return f->u.eff.it;
+    case LCA_KIND_agg:   return f->u.agg.it;
+    default:             return 0;
+    }
 }
 
 const struct lca_field *lca_kind_fields(enum lca_kind kind)

@@ -64,6 +64,7 @@ LCA_FRAME_STRUCT(move, LCA_PROTO_MOVE)
 LCA_FRAME_STRUCT(grad, LCA_PROTO_GRAD)
 LCA_FRAME_STRUCT(eff, LCA_PROTO_EFF)
 LCA_FRAME_STRUCT(agg, LCA_PROTO_AGG)
+LCA_FRAME_STRUCT(status, LCA_PROTO_STATUS)
 
 enum lca_kind {
     LCA_KIND_NONE,
@@ -98,6 +99,9 @@ struct lca_frame {
 
 const char *lca_kind_name(enum lca_kind kind);      /* "HEAD"; "?" for NONE */
 bool lca_kind_is_data(enum lca_kind kind);
+
+/* The step of a data frame; 0 for other kinds. */
+uint64_t lca_frame_it(const struct lca_frame *f);
 
 /* Sets the payload to n elements of dt ("<f4") at data, borrowed. */
 void lca_frame_payload(struct lca_frame *f, const char *dt, uint64_t n, const void *data);

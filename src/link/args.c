@@ -26,13 +26,17 @@ struct lca_in *lca_in_from_args(struct lca_link *l, const struct lca_link_args *
 {
     struct lca_in_opts o = {.endpoint = a->in, .name = consumer_name(a), .from = a->from, .take = a->take};
     bool drop;      /* says what becomes of consumers; a producer is waited for */
-    return lca_link_lost(a, &o.lost, &drop, err) < 0 ? NULL : lca_in_open(l, &o, err);
+    if (lca_link_secure(l, &a->safety, err) < 0 || lca_link_lost(a, &o.lost, &drop, err) < 0)
+        return NULL;
+    return lca_in_open(l, &o, err);
 }
 
 struct lca_out *lca_out_from_args(struct lca_link *l, const struct lca_link_args *a, struct lca_err *err)
 {
     struct lca_out_opts o = {.out = &a->out, .tap = &a->tap, .expect = a->expect};
-    return lca_link_lost(a, &o.lost, &o.drop, err) < 0 ? NULL : lca_out_open(l, &o, err);
+    if (lca_link_secure(l, &a->safety, err) < 0 || lca_link_lost(a, &o.lost, &o.drop, err) < 0)
+        return NULL;
+    return lca_out_open(l, &o, err);
 }
 
 int lca_report(json_t *keys, struct lca_err *err)

@@ -35,12 +35,15 @@ struct lca_in {
     bool asked;                     /* the program wants a frame: only then may one wake it */
     uint8_t run[LCA_RUN_LEN];
     char st[64];
-    struct lca_frame_head steps;    /* of HEAD, parts and it0 alone */
+    struct lca_frame_head steps;    /* of HEAD, parts, it0 and first alone */
     uint64_t seq;                   /* of the next data frame */
     uint32_t crc;                   /* of the last one, to compare after a reconnect */
     uint64_t done, window, told;    /* told: the done of the last ACK */
     double ack_due;                 /* 0: none */
     double gone_at;                 /* producer lost; 0: not */
+    double opened, came;            /* when the link was opened, the last frame came */
+    int64_t it;                     /* its step; -1: none yet */
+    bool starved;                   /* asked for a frame, and none was there */
     struct lca_patience patience;
 };
 
@@ -105,6 +108,8 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
         in->cut |= in->connected && !in->acked_end;
         in->connected = false;
     }
+    if (lca_sock_check(&in->sock, err) < 0)
+        return -1;
     if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);
     if (in->ack_due > 0 && lca_now() >= in->ack_due)
@@ -151,6 +156,22 @@ static void drop_packet(struct lca_in *in)
     in->has_packet = false;
 }
 
+static void in_status(const struct lca_member *m, struct lca_state *s)
+{
+    const struct lca_in *in = (const struct lca_in *)m;
+    const char *from = in->endpoint.kind == LCA_EP_STDIO ? "stdin" : in->endpoint.text;
+    double age = lca_now() - (in->came > 0 ? in->came : in->opened);
+    json_t *own = json_pack("{s:s, s:I, s:I, s:f}", "from", from, "seq", (json_int_t)in->seq, "done",
+                            (json_int_t)(in->reader ? in->seq : in->done), "age", age);
+    if (in->sock.zmq && in->has_head)
+        json_object_set_new(own, "lim", json_integer((json_int_t)(in->done + in->window)));
+    json_array_append_new(s->frame.in, own);
+    if (json_array_size(s->frame.out) == 0 && in->it > s->frame.it)
+        s->frame.it = in->it;
+    if (in->starved && !in->ended)
+        lca_state_wait(s, LCA_WAIT_INPUT, in->gone_at > 0 ? "%s, which has gone, to come back" : "%s", from);
+}
+
 static void in_close(struct lca_member *m)
 {
     struct lca_in *in = self(m);
@@ -176,7 +197,10 @@ struct lca_in *lca_in_open(struct lca_link *l, const struct lca_in_opts *o, stru
     in->lost = o->lost > 0 ? o->lost : LCA_LOST_DEFAULT;
     in->sock.lock = -1;
     in->window = UINT32_MAX;
-    in->member = (struct lca_member){.items = in_items, .serve = in_serve, .due = in_due, .close = in_close};
+    in->opened = lca_now();
+    in->it = -1;
+    in->member = (struct lca_member){.items = in_items, .serve = in_serve, .due = in_due, .status = in_status,
+                                     .close = in_close};
     const char *name = o->name ? o->name : program_invocation_short_name;
     snprintf(in->name, sizeof in->name, "%s", name);
     if (lca_endpoint_parse(&in->endpoint, o->endpoint ? o->endpoint : "-", err) < 0)
@@ -217,8 +241,10 @@ static int fetch(struct lca_in *in, struct lca_err *err)
         if (got == 0 && !in->has_head)
             return lca_fail(err, LCA_CORRUPT, "%s is empty: no HEAD", in->endpoint.text);
         if (got == 0)
-            return lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRId64 " without EOS", in->endpoint.text,
-                            (int64_t)in->seq - 1);
+            got = lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRId64 " without EOS", in->endpoint.text,
+                           (int64_t)in->seq - 1);
+        if (got < 0)
+            lca_say_repair(err, in->reader, &in->steps, in->seq);
         return got;
     }
     drop_packet(in);
@@ -251,7 +277,8 @@ static int take_head(struct lca_in *in, struct lca_frame *f, struct lca_err *err
     memcpy(in->run, f->run, LCA_RUN_LEN);
     snprintf(in->st, sizeof in->st, "%s", f->st);
     in->has_head = true;
-    in->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0};
+    in->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0,
+                                         .first = f->u.head.first};
     in->seq = in->done = in->told = f->u.head.first;
     if (in->sock.zmq) {
         in->window = lca_window(&f->u.head);
@@ -272,7 +299,8 @@ static int check(struct lca_in *in, struct lca_frame *f, struct lca_err *err)
         in->left = in->acked_end = true;
         return 0;
     }
-    if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong)
+    if (f->kind == LCA_KIND_NONE || f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong ||
+        f->kind == LCA_KIND_status)
         return 0;
     if (f->kind == LCA_KIND_head)
         return take_head(in, f, err);
@@ -316,6 +344,7 @@ int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
     while (!in->ended && !in->left) {
         in->asked = true;
         int got = fetch(in, err);
+        in->starved = got == 0;
         if (got == 1)
             got = check(in, &in->frame, err);
         else if (got == 0)
@@ -323,6 +352,9 @@ int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
         if (got < 0)
             return -1;
         if (got == 1) {
+            in->came = lca_now();
+            if (lca_kind_is_data(in->frame.kind))
+                in->it = (int64_t)lca_frame_it(&in->frame);
             *f = &in->frame;
             return 1;
         }
@@ -333,6 +365,8 @@ int lca_in_poll(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
 int lca_in_next(struct lca_in *in, struct lca_frame **f, struct lca_err *err)
 {
     for (;;) {
+        if (lca_link_pulse(in->link, err) < 0)
+            return -1;
         int got = lca_in_poll(in, f, err);
         if (got != 0)
             return got;

@@ -12,12 +12,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/log.h"
 #include "base/tool.h"
 #include "link/endpoint.h"
 #include "link/member.h"
 
-enum { MAX_ITEMS = 64 };
+enum { MAX_ITEMS = 256 };
+
+#define PULSE 0.1           /* seconds */
 
 /* A regular file that is read or written. */
 struct file {
@@ -27,12 +30,27 @@ struct file {
 };
 
 struct lca_link {
-    void *context;
+    struct lca_context context;
+    bool secured;
     struct lca_sig sig;
     struct lca_member *members;
     struct file *file;
     size_t n_file;
+    double begun, served;           /* when; of lca_now */
+    uint64_t refused;
 };
+
+/* The answer to SIGUSR1. */
+static void say_status(void *arg)
+{
+    struct lca_state s;
+    char text[960];
+    if (lca_state_gather(&s, arg, NULL) < 0)
+        return;
+    lca_state_text(&s.frame, text, sizeof text);
+    lca_note("status: %s", text);
+    lca_state_clear(&s);
+}
 
 struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
 {
@@ -40,6 +58,7 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
     if (!l)
         return NULL;
     l->sig.fd = -1;
+    l->begun = l->served = lca_now();
     /* payloads come and go with every frame: keep their memory instead of mapping and
      * unmapping it each time (a quarter of the processor time on MNIST-FC) */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
@@ -49,14 +68,27 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
         free(l);
         return NULL;
     }
-    l->context = zmq_ctx_new();
-    if (!l->context) {
+    l->context.zmq = zmq_ctx_new();
+    if (!l->context.zmq) {
         lca_fail(err, LCA_INTERNAL, "cannot start ZeroMQ: %s", zmq_strerror(errno));
         lca_sig_close(&l->sig);
         free(l);
         return NULL;
     }
+    lca_sig_answer(say_status, l);
     return l;
+}
+
+int lca_link_secure(struct lca_link *l, const struct lca_safety *s, struct lca_err *err)
+{
+    if (l->secured)
+        return 0;
+    l->secured = true;
+    if (s->mem && lca_limit_memory(s->mem, err) < 0)
+        return lca_err_prefix(err, "--mem");
+    if (s->key || s->peers || s->server_key || s->insecure)
+        return (l->context.curve = lca_curve_open(s, l->context.zmq, err)) ? 0 : -1;
+    return 0;
 }
 
 void lca_link_add(struct lca_link *l, struct lca_member *m)
@@ -102,9 +134,9 @@ int lca_link_uses(struct lca_link *l, int fd, bool written, const char *name, st
     return fstat(fd, &s) == 0 ? enter(l, &s, written, name, err) : 0;
 }
 
-void *lca_link_context(struct lca_link *l)
+const struct lca_context *lca_link_context(struct lca_link *l)
 {
-    return l->context;
+    return &l->context;
 }
 
 enum lca_sig_want lca_link_want(struct lca_link *l)
@@ -114,10 +146,19 @@ enum lca_sig_want lca_link_want(struct lca_link *l)
 
 int lca_link_serve(struct lca_link *l, struct lca_err *err)
 {
+    l->served = lca_now();
     for (struct lca_member *m = l->members; m; m = m->next)
         if (m->serve(m, err) < 0)
             return -1;
     return 0;
+}
+
+int lca_link_pulse(struct lca_link *l, struct lca_err *err)
+{
+    if (lca_now() < l->served + PULSE)
+        return 0;
+    lca_sig_poll(&l->sig);
+    return lca_link_serve(l, err);
 }
 
 int lca_link_wait(struct lca_link *l, int timeout_ms, struct lca_err *err)
@@ -143,18 +184,33 @@ void lca_link_free(struct lca_link *l)
 {
     if (!l)
         return;
+    lca_sig_answer(NULL, NULL);
     while (l->members) {
         struct lca_member *m = l->members;
         l->members = m->next;
         m->close(m);
     }
-    zmq_ctx_term(l->context);
+    zmq_ctx_term(l->context.zmq);
+    lca_curve_close(l->context.curve);
     lca_sig_close(&l->sig);
     free(l->file);
     free(l);
 }
 
 /* member.h */
+
+void lca_link_refused(struct lca_link *l)
+{
+    l->refused++;
+}
+
+void lca_link_status(const struct lca_link *l, struct lca_state *s)
+{
+    s->frame.up = lca_now() - l->begun;
+    s->frame.refused = l->refused;
+    for (const struct lca_member *m = l->members; m; m = m->next)
+        m->status(m, s);
+}
 
 const double lca_probe_after[4] = {0, 0.010, 0.050, 0.250};
 
@@ -203,6 +259,20 @@ struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq
     if (head->parts)
         snprintf(t.text, sizeof t.text, " (step %" PRIu64 ")", head->it0 + seq / head->parts);
     return t;
+}
+
+void lca_say_repair(struct lca_err *err, const struct lca_reader *r, const struct lca_frame_head *head, uint64_t seq)
+{
+    if (!err || err->status != LCA_CORRUPT || !lca_reader_is_file(r) || seq <= head->first)
+        return;
+    uint64_t whole = head->parts ? seq / head->parts : 0;
+    size_t used = strlen(err->text);
+    char *to = err->text + used;
+    if (whole == 0 || whole * head->parts <= head->first)
+        snprintf(to, sizeof err->text - used, "; lca-cat --repair keeps what is whole");
+    else
+        snprintf(to, sizeof err->text - used, "; its last whole step is %" PRIu64 ": lca-cat --repair keeps what is "
+                 "whole", head->it0 + whole - 1);
 }
 
 uint64_t lca_window(const struct lca_frame_head *head)

@@ -18,6 +18,19 @@ struct lca_link;
 
 struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err) LCA_MUST_USE;
 
+/* What keeps strangers out, and this process within bounds; see LCA_SAFETY_OPTS. */
+struct lca_safety {
+    const char *key;            /* file of our secret key, or NULL */
+    const char *peers;          /* folder of the public keys that may connect, or NULL */
+    const char *server_key;     /* file of the public key of the side that binds, or NULL */
+    bool insecure;              /* tcp beyond this machine without keys */
+    const char *mem;            /* most memory, such as "4G", or NULL */
+};
+
+/* To be called before anything is opened, once: what is opened without it has no keys.
+ * (Inputs and outputs from options call it by themselves.) */
+int lca_link_secure(struct lca_link *l, const struct lca_safety *s, struct lca_err *err) LCA_MUST_USE;
+
 /* Waits until something moves, at most timeout_ms (-1: for ever), and lets each
  * member answer its peers. -1: a member failed for good (lost peer, refused), or a
  * second signal came (LCA_ABORTED). */
@@ -87,6 +100,11 @@ struct lca_out_opts {
     const char *expect;             /* "a,b": consumers to wait for; NULL: one on each socket */
     double lost;                    /* seconds that a lost consumer's frames are kept; 0: 60 */
     bool drop;                      /* go on without a lost consumer */
+    /* Go on with the recordings that files hold: their whole iterations stay, frames that
+     * they have are not written again, what follows is appended. Of another run, or with a
+     * gap before the stream: LCA_USAGE, LCA_CORRUPT from lca_out_head; another frame
+     * under the same number: LCA_DIFFER. */
+    bool resume;
 };
 
 struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *o, struct lca_err *err) LCA_MUST_USE;
@@ -146,6 +164,7 @@ struct lca_link_args {
     const char *in, *name, *from, *expect, *lost;
     bool take;
     struct lca_list out, tap;
+    struct lca_safety safety;
 };
 
 /* Entries for an option table, filling a struct lca_link_args a. */
@@ -172,6 +191,19 @@ struct lca_link_args {
     {"lost", 0, LCA_OPT_STR, &(a).lost, "SECONDS", "How long to wait for the return of a peer "   \
      "that was lost, before the run ends; meanwhile a consumer's frames are kept. 'drop': go on " \
      "without that consumer (default 60).", 0, 0, false}
+
+/* For every program with sockets, once in its table; s is a struct lca_safety. */
+#define LCA_SAFETY_OPTS(s)                                                                        \
+    {"key", 0, LCA_OPT_STR, &(s).key, "FILE", "Our secret key, made by lca-keygen: tcp is "       \
+     "encrypted, and only known keys may take part.", 0, 0, false},                               \
+    {"peers", 0, LCA_OPT_STR, &(s).peers, "FOLDER", "Who may connect to tcp endpoints that we "   \
+     "bind: the .pub files in FOLDER, read anew at each connection.", 0, 0, false},               \
+    {"server-key", 0, LCA_OPT_STR, &(s).server_key, "FILE", "The .pub file of the side that "     \
+     "binds the tcp endpoints that we connect to.", 0, 0, false},                                 \
+    {"insecure", 0, LCA_OPT_FLAG, &(s).insecure, NULL, "Let tcp reach other machines without "    \
+     "keys: whoever reaches the port takes part, and reads along.", 0, 0, false},                 \
+    {"mem", 0, LCA_OPT_STR, &(s).mem, "SIZE", "Most memory (address space) of this process: "     \
+     "500M, 4G. A peer that would fill more is cut off.", 0, 0, false}
 
 /* What --lost says: *seconds, 0 for the default, and *drop. */
 int lca_link_lost(const struct lca_link_args *a, double *seconds, bool *drop, struct lca_err *err) LCA_MUST_USE;

@@ -5,7 +5,9 @@
 #include <zmq.h>
 
 #include "link/link.h"
+#include "link/record.h"
 #include "link/sock.h"
+#include "link/state.h"
 
 struct lca_member {
     /* Adds what to poll; returns how many. */
@@ -14,12 +16,24 @@ struct lca_member {
     int (*serve)(struct lca_member *m, struct lca_err *err);
     /* Milliseconds until serve is due anyway, or -1. */
     int (*due)(struct lca_member *m);
+    /* Adds what it knows; changes nothing and calls nothing of ZeroMQ's. */
+    void (*status)(const struct lca_member *m, struct lca_state *s);
     void (*close)(struct lca_member *m);
     struct lca_member *next;
 };
 
 void lca_link_add(struct lca_link *l, struct lca_member *m);
-void *lca_link_context(struct lca_link *l);
+const struct lca_context *lca_link_context(struct lca_link *l);
+
+/* Serves and answers signals if that has not been done for a tenth of a second: for a loop
+ * that always finds something to do and never waits. */
+int lca_link_pulse(struct lca_link *l, struct lca_err *err) LCA_MUST_USE;
+
+/* Counts a frame from outside that was refused. */
+void lca_link_refused(struct lca_link *l);
+
+/* What the link and its members add to s. */
+void lca_link_status(const struct lca_link *l, struct lca_state *s);
 
 /* A poll item for a socket, and one for its monitor. Returns 2 (1 without). */
 int lca_member_poll_sock(struct lca_sock *s, zmq_pollitem_t *items, int room);
@@ -45,12 +59,13 @@ extern const double lca_probe_after[4];
  * longer than this, in seconds. */
 #define LCA_FAREWELL 2.0
 
-/* The step that frame seq of a stream belongs to, as " (step T)" for messages; "" for a
- * stream without a fixed number of frames per step. */
-struct lca_step_text {
-    char text[40];
-};
+/* The step that frame seq of a stream belongs to; "" for a stream without a fixed number
+ * of frames per step. */
 struct lca_step_text lca_step_of(const struct lca_frame_head *head, uint64_t seq);
+
+/* Adds to what is said of a file that is damaged or cut off, of which the frames before seq
+ * are good: the last whole step, and the way out. */
+void lca_say_repair(struct lca_err *err, const struct lca_reader *r, const struct lca_frame_head *head, uint64_t seq);
 
 /* Window of a stream in frames: as many whole iterations as 32 MiB hold, 3 to 64. */
 uint64_t lca_window(const struct lca_frame_head *head);

@@ -1,7 +1,8 @@
-/* out-inside.h: what an output is made of; for out.c and out-send.c only.
+/* out-inside.h: what an output is made of; for out*.c only.
  *
  * out.c deals with the consumers: who there is, what each has acknowledged and may be
- * sent. out-send.c is the program's side: opening, frames, the end. */
+ * sent. out-file.c writes files and pipes. out-send.c is the program's side: opening,
+ * frames, the end. out-status.c says how it is. */
 #ifndef LCA_LINK_OUT_INSIDE_H
 #define LCA_LINK_OUT_INSIDE_H
 
@@ -9,6 +10,7 @@
 #include "link/member.h"
 #include "link/publish.h"
 #include "link/record.h"
+#include "link/recording.h"
 
 enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32 };
 
@@ -31,6 +33,7 @@ struct peer {
 struct target {
     struct lca_endpoint endpoint;
     struct lca_writer *writer;      /* files and pipes */
+    struct lca_recording past;      /* what a file holds that is gone on with */
     struct lca_sock sock;           /* sockets; taps alone have none */
     struct lca_publish tap;
     bool tap_only;
@@ -59,6 +62,9 @@ struct lca_out {
 
     struct lca_kept kept;           /* frames not acknowledged by all */
     uint64_t next, first;           /* seq of the next frame; of the stream's first */
+    uint64_t bytes;                 /* of all frames sent, whatever the number of consumers */
+    int64_t it;                     /* step of the last one; -1: none yet */
+    char end[16];                   /* what EOS says; "": not yet */
     struct lca_patience patience;
 };
 
@@ -74,6 +80,14 @@ void lca_out_release(struct lca_out *o);
 /* Sends p what it may have. */
 void lca_out_pump(struct lca_out *o, struct peer *p);
 
+/* out-file.c: opens t's file or pipe; resume: to go on with what it holds. */
+int lca_out_file(struct lca_out *o, struct target *t, bool resume, struct lca_err *err);
+
+/* Write to it: HEAD, a data frame, EOS. What the file has already is compared. */
+int lca_out_file_head(struct lca_out *o, struct target *t, struct lca_err *err);
+int lca_out_file_data(struct target *t, const struct lca_frame *f, struct lca_packet *p, struct lca_err *err);
+int lca_out_file_eos(struct lca_out *o, struct target *t, struct lca_err *err);
+
 /* Takes p off the list; the last one takes its place. */
 void lca_out_forget(struct lca_out *o, struct peer *p);
 
@@ -81,5 +95,9 @@ void lca_out_forget(struct lca_out *o, struct peer *p);
 int lca_out_items(struct lca_member *m, zmq_pollitem_t *items, int room);
 int lca_out_serve(struct lca_member *m, struct lca_err *err);
 int lca_out_due(struct lca_member *m);
+void lca_out_status(const struct lca_member *m, struct lca_state *s);
+
+/* Publishes how this program is, on the taps where that is due; at the end on all. */
+void lca_out_publish_status(struct lca_out *o, bool all);
 
 #endif

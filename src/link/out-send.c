@@ -1,4 +1,5 @@
 /* out-send.c: an output as the program sees it: opening, frames, the end. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 
 /* opening */
 
-static int add_target(struct lca_out *o, const char *text, bool tap_only, struct lca_err *err)
+static int add_target(struct lca_out *o, const char *text, bool tap_only, bool resume, struct lca_err *err)
 {
     if (o->n_target == MAX_TARGETS)
         return lca_fail(err, LCA_USAGE, "more than %d outputs", MAX_TARGETS);
@@ -19,15 +20,8 @@ static int add_target(struct lca_out *o, const char *text, bool tap_only, struct
         return -1;
     if (tap_only && t->endpoint.kind != LCA_EP_SOCKET)
         return lca_fail(err, LCA_USAGE, "--tap %s: a tap is a socket: ipc:NAME or tcp://HOST:PORT", text);
-    if (t->endpoint.kind != LCA_EP_SOCKET) {
-        t->writer = lca_writer_open(t->endpoint.where, err);
-        if (!t->writer)
-            return -1;
-        o->n_target++;
-        return lca_link_uses(o->link, lca_writer_fd(t->writer), true, lca_writer_name(t->writer), err);
-    }
     o->n_target++;
-    return 0;
+    return t->endpoint.kind == LCA_EP_SOCKET ? 0 : lca_out_file(o, t, resume, err);
 }
 
 static int parse_expect(struct lca_out *o, const char *text, struct lca_err *err)
@@ -54,6 +48,7 @@ static void out_close(struct lca_member *m)
         struct target *t = &o->target[k];
         if (t->writer && lca_writer_close(t->writer, NULL) < 0)
             lca_info("%s: closing failed", t->endpoint.text);
+        lca_recording_clear(&t->past);
         lca_sock_close(&t->sock);
         lca_sock_close(&t->tap.sock);
     }
@@ -76,15 +71,16 @@ struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *opts
     o->drop = opts->drop;
     o->lost = opts->lost > 0 ? opts->lost : LCA_LOST_DEFAULT;
     o->member = (struct lca_member){.items = lca_out_items, .serve = lca_out_serve, .due = lca_out_due,
-                                    .close = out_close};
+                                    .status = lca_out_status, .close = out_close};
+    o->it = -1;
     int n_out = opts->out ? opts->out->n : 0, n_tap = opts->tap ? opts->tap->n : 0;
     for (int k = 0; k < n_out; k++)
-        if (add_target(o, opts->out->item[k], false, err) < 0)
+        if (add_target(o, opts->out->item[k], false, opts->resume, err) < 0)
             goto fail;
     for (int k = 0; k < n_tap; k++)
-        if (add_target(o, opts->tap->item[k], true, err) < 0)
+        if (add_target(o, opts->tap->item[k], true, false, err) < 0)
             goto fail;
-    if (n_out == 0 && n_tap == 0 && add_target(o, "-", false, err) < 0)
+    if (n_out == 0 && n_tap == 0 && add_target(o, "-", false, false, err) < 0)
         goto fail;
     if (parse_expect(o, opts->expect, err) < 0)
         goto fail;
@@ -93,15 +89,6 @@ struct lca_out *lca_out_open(struct lca_link *l, const struct lca_out_opts *opts
 fail:
     out_close(&o->member);
     return NULL;
-}
-
-static int record(struct target *t, struct lca_packet *p, bool sync, struct lca_err *err)
-{
-    struct lca_packet_parts parts;
-    if (lca_packet_open(p, &parts, err) < 0 ||
-        lca_writer_put(t->writer, parts.header, parts.header_len, parts.payload, parts.payload_len, err) < 0)
-        return -1;
-    return lca_writer_flush(t->writer, sync, err);
 }
 
 int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
@@ -117,7 +104,7 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
         if (t->writer) {
-            if (record(t, &o->head_packet, false, err) < 0)
+            if (lca_out_file_head(o, t, err) < 0)
                 return -1;
             continue;
         }
@@ -125,6 +112,9 @@ int lca_out_head(struct lca_out *o, struct lca_frame *head, struct lca_err *err)
         struct lca_sock_opts stream = {ZMQ_ROUTER, (int)(2 * (2 * o->window + 16)), 4096, 10000, NULL};
         if (!t->tap_only && lca_sock_open(&t->sock, lca_link_context(o->link), &stream, &t->endpoint, true, err) < 0)
             return -1;
+        /* another open port on the network only where it is asked for */
+        if (!t->tap_only && strncmp(t->endpoint.where, "tcp:", 4) == 0)
+            continue;
         if (lca_publish_open(&t->tap, lca_link_context(o->link), &t->endpoint, o->parts, err) < 0)
             return -1;
     }
@@ -183,9 +173,11 @@ int lca_out_send(struct lca_out *o, struct lca_frame *f, struct lca_err *err)
     if (lca_packet_make(&p, f, err) < 0)
         return -1;
     int result = -1;
+    o->bytes += zmq_msg_size(&p.msg);
+    o->it = (int64_t)lca_frame_it(f);
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
-        if (t->writer && record(t, &p, false, err) < 0)
+        if (t->writer && lca_out_file_data(t, f, &p, err) < 0)
             goto out;
         lca_publish_frame(&t->tap, &p);
     }
@@ -267,13 +259,15 @@ static int make_eos(struct lca_out *o, struct lca_frame *eos, struct lca_err *er
     if (lca_packet_make(&o->eos_packet, eos, err) < 0)
         return -1;
     o->ended = true;
+    snprintf(o->end, sizeof o->end, "%s", eos->u.eos.status);
     for (int k = 0; k < o->n_target; k++) {
         struct target *t = &o->target[k];
-        if (t->writer && record(t, &o->eos_packet, true, err) < 0)
+        if (t->writer && lca_out_file_eos(o, t, err) < 0)
             return -1;
     }
     for (int k = 0; k < o->n_peer; k++)
         lca_out_pump(o, &o->peer[k]);
+    lca_out_publish_status(o, true);
     for (int k = 0; k < o->n_target; k++)
         lca_publish_end(&o->target[k].tap, &o->eos_packet);
     return 0;
@@ -311,6 +305,7 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
         if (lca_link_wait(o->link, 1000, err) < 0)
             return -1;
     }
+    lca_out_publish_status(o, true);
     for (int k = 0; k < o->n_target; k++) {
         struct lca_writer *w = o->target[k].writer;
         o->target[k].writer = NULL;

@@ -1,5 +1,6 @@
 /* out.c: the consumers of an output. Frames are kept until every one of them has
  * acknowledged them; each gets as many as it has granted. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,7 @@ int lca_out_serve(struct lca_member *m, struct lca_err *err)
         receive(o, t);
         probe(o, t);
     }
+    lca_out_publish_status(o, false);
     double now = lca_now();
     for (int k = 0; k < o->n_peer; k++) {
         struct peer *p = &o->peer[k];
@@ -346,5 +348,10 @@ int lca_out_due(struct lca_member *m)
             double next = o->peer[k].lost_at + o->lost;
             at = at == 0 || next < at ? next : at;
         }
+    for (int k = 0; k < o->n_target; k++) {
+        double next = lca_publish_status_due(&o->target[k].tap);
+        if (next < INFINITY)
+            at = at == 0 || next < at ? next : at;
+    }
     return at == 0 ? -1 : lca_member_ms(at);
 }

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { FRAME = 'f', HEADER = 'h', PREFIX = 8, ALIGN = 8 };
+enum { PREFIX = 8, ALIGN = 8 };
 
 static size_t payload_at(size_t header_len)
 {
@@ -11,7 +11,7 @@ static size_t payload_at(size_t header_len)
 }
 
 /* payload NULL: none follows. */
-static int make(struct lca_packet *p, char topic, const void *header, size_t header_len, const void *payload,
+static int make(struct lca_packet *p, enum lca_topic topic, const void *header, size_t header_len, const void *payload,
                 size_t payload_len, struct lca_err *err)
 {
     size_t at = payload ? payload_at(header_len) : PREFIX + header_len;
@@ -32,12 +32,17 @@ static int make(struct lca_packet *p, char topic, const void *header, size_t hea
 
 int lca_packet_make(struct lca_packet *p, struct lca_frame *f, struct lca_err *err)
 {
+    return lca_packet_topic(p, LCA_TOPIC_FRAME, f, err);
+}
+
+int lca_packet_topic(struct lca_packet *p, enum lca_topic topic, struct lca_frame *f, struct lca_err *err)
+{
     struct lca_buf header = {0};
     int result = lca_frame_encode(f, &header, err);
     if (result == 0) {
         /* an array of no elements has a payload too, of no bytes */
         const void *payload = f->n_sh > 0 ? f->nb ? f->payload : "" : NULL;
-        result = make(p, FRAME, header.data, header.len, payload, payload ? f->nb : 0, err);
+        result = make(p, topic, header.data, header.len, payload, payload ? f->nb : 0, err);
     }
     lca_buf_clear(&header);
     return result;
@@ -52,7 +57,7 @@ int lca_packet_short(struct lca_packet *p, struct lca_packet *whole, size_t most
         parts.payload = NULL;
         parts.payload_len = 0;
     }
-    return make(p, HEADER, parts.header, parts.header_len, parts.payload, parts.payload_len, err);
+    return make(p, LCA_TOPIC_HEADER, parts.header, parts.header_len, parts.payload, parts.payload_len, err);
 }
 
 void lca_packet_share(struct lca_packet *to, struct lca_packet *from)
@@ -66,12 +71,17 @@ void lca_packet_close(struct lca_packet *p)
     zmq_msg_close(&p->msg);
 }
 
+static bool is_topic(unsigned char c)
+{
+    return c == LCA_TOPIC_FRAME || c == LCA_TOPIC_HEADER || c == LCA_TOPIC_STATUS;
+}
+
 int lca_packet_open(struct lca_packet *p, struct lca_packet_parts *parts, struct lca_err *err)
 {
     const unsigned char *from = zmq_msg_data(&p->msg);
     size_t size = zmq_msg_size(&p->msg);
     *parts = (struct lca_packet_parts){0};
-    if (size < PREFIX || (from[0] != FRAME && from[0] != HEADER) || from[1] > 1)
+    if (size < PREFIX || !is_topic(from[0]) || from[1] > 1)
         return lca_fail(err, LCA_CORRUPT, "a message of %zu bytes that is no frame", size);
     size_t len = (size_t)from[4] << 24 | (size_t)from[5] << 16 | (size_t)from[6] << 8 | from[7];
     size_t at = from[1] ? payload_at(len) : PREFIX + len;

@@ -1,7 +1,7 @@
 /* packet.h: a frame as one ZeroMQ message; for the files of src/link/ only.
  *
- *   'f' or 'h'      what taps subscribe to: whole frames, or headers, whose larger
- *                   payloads are left out
+ *   'f', 'h', 's'   what taps subscribe to: whole frames; headers, whose larger
+ *                   payloads are left out; STATUS
  *   0 or 1          whether a payload follows
  *   0 0
  *   HHHH            length of the header, big-endian
@@ -24,6 +24,8 @@
  * at most 16 bytes. */
 #define LCA_PACKET_MAX (LCA_PAYLOAD_MAX + LCA_HEADER_MAX + 16)
 
+enum lca_topic { LCA_TOPIC_FRAME = 'f', LCA_TOPIC_HEADER = 'h', LCA_TOPIC_STATUS = 's' };
+
 struct lca_packet {
     zmq_msg_t msg;
 };
@@ -36,6 +38,9 @@ struct lca_packet_parts {
 
 /* Encodes f. The payload is copied into the packet. */
 int lca_packet_make(struct lca_packet *p, struct lca_frame *f, struct lca_err *err) LCA_MUST_USE;
+
+/* The same for taps that subscribe to another topic than whole frames. */
+int lca_packet_topic(struct lca_packet *p, enum lca_topic topic, struct lca_frame *f, struct lca_err *err) LCA_MUST_USE;
 
 /* The same frame for those who take headers; a payload of at most `most` bytes stays. */
 int lca_packet_short(struct lca_packet *p, struct lca_packet *whole, size_t most, struct lca_err *err) LCA_MUST_USE;

@@ -1,7 +1,7 @@
-/* pool-inside.h: what the pool is made of; for pool.c and pool-work.c only.
+/* pool-inside.h: what the pool is made of; for pool*.c only.
  *
  * pool-work.c knows the points, their units and the workers that hold them; pool.c talks
- * with the workers and the program. */
+ * with the workers and the program; pool-status.c says how it is. */
 #ifndef LCA_LINK_POOL_INSIDE_H
 #define LCA_LINK_POOL_INSIDE_H
 
@@ -49,7 +49,8 @@ struct held {
 struct worker {
     struct lca_peer_id id;
     int serial;
-    char name[64];
+    char name[64], host[64], dev[16], num[128];     /* as it says in JOIN */
+    uint64_t pid;
     bool leaving;
     uint64_t slots;
     struct held held[MAX_SLOTS];        /* in the order in which it does them */
@@ -60,6 +61,7 @@ struct worker {
     uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
     struct result result;               /* of the unit that it is sending */
     double joined, busy;
+    uint64_t n_done;                /* units; busy: seconds of computing them */
 };
 
 struct lca_pool {
@@ -115,5 +117,8 @@ void lca_pool_dispatch(struct lca_pool *p);
 /* When dispatch has something to do although nothing came: a lease runs out, or somebody
  * idle may take over from a slower one. 0: never. */
 double lca_pool_dispatch_due(const struct lca_pool *p);
+
+/* The function of the member. */
+void lca_pool_status(const struct lca_member *m, struct lca_state *s);
 
 #endif

@@ -55,6 +55,10 @@ static void join(struct lca_pool *p, const struct lca_peer_id *id, const struct 
         struct worker *w = &p->worker[p->n_worker++];
         *w = (struct worker){.id = *id, .serial = ++p->serial, .joined = lca_now()};
         snprintf(w->name, sizeof w->name, "%s", j->name);
+        snprintf(w->host, sizeof w->host, "%s", j->host);
+        snprintf(w->dev, sizeof w->dev, "%s", j->dev);
+        snprintf(w->num, sizeof w->num, "%s", j->num);
+        w->pid = j->pid;
         w->slots = j->slots < 1 ? 1 : j->slots > MAX_SLOTS ? MAX_SLOTS : j->slots;
         if (!*p->num)
             snprintf(p->num, sizeof p->num, "%s", j->num);
@@ -104,6 +108,7 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     struct unit *unit = &pt->unit[s->row.u];
     double now = lca_now();
     w->busy += sec;
+    w->n_done++;
     lca_pool_time(p, w, sec);
     p->last_done = now;
     int result = 0;
@@ -323,7 +328,8 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     p->opts = *o;
     p->sock.lock = -1;
     p->alone_since = lca_now();
-    p->member = (struct lca_member){.items = pool_items, .serve = pool_serve, .due = pool_due, .close = pool_close};
+    p->member = (struct lca_member){.items = pool_items, .serve = pool_serve, .due = pool_due,
+                                    .status = lca_pool_status, .close = pool_close};
     if (lca_endpoint_parse(&p->endpoint, o->endpoint, err) < 0)
         goto fail;
     if (p->endpoint.kind != LCA_EP_SOCKET) {

@@ -1,5 +1,6 @@
 #include "link/publish.h"
 
+#include <math.h>
 #include <poll.h>
 
 #include "base/clock.h"
@@ -7,8 +8,9 @@
 enum { SMALL = 32 * 1024 };         /* bytes of a payload that goes with its header */
 
 #define END_WAIT 0.5                /* seconds */
+#define STATUS_EVERY 1.0            /* seconds */
 
-int lca_publish_open(struct lca_publish *p, void *context, const struct lca_endpoint *e, uint64_t parts,
+int lca_publish_open(struct lca_publish *p, const struct lca_context *context, const struct lca_endpoint *e, uint64_t parts,
                      struct lca_err *err)
 {
     /* two iterations; a short linger, so that a tap sees EOS */
@@ -35,15 +37,34 @@ void lca_publish_serve(struct lca_publish *p, struct lca_packet *head)
     uint8_t what[8];
     int n;
     bool fresh = false;
+    while (lca_sock_event(&p->sock) != LCA_SOCK_NOTHING)
+        continue;       /* who comes and goes is of no interest, who is refused is said */
     while (p->sock.zmq && (n = zmq_recv(p->sock.zmq, what, sizeof what, ZMQ_DONTWAIT)) > 0) {
-        int *count = n == 2 && what[1] == 'f' ? &p->n_full : n == 2 && what[1] == 'h' ? &p->n_header : NULL;
+        bool comes = what[0] == 1;
+        int *count = n != 2 ? NULL : what[1] == LCA_TOPIC_FRAME ? &p->n_full
+                   : what[1] == LCA_TOPIC_HEADER ? &p->n_header : what[1] == LCA_TOPIC_STATUS ? &p->n_status : NULL;
         if (!count)
             continue;
-        *count += what[0] == 1 ? 1 : -1;
-        fresh |= what[0] == 1;
+        *count += comes ? 1 : -1;
+        if (comes && count == &p->n_status)
+            p->status_at = lca_now();
+        else
+            fresh |= comes;
     }
     if (fresh && head)
         lca_publish_frame(p, head);
+}
+
+double lca_publish_status_due(const struct lca_publish *p)
+{
+    return p->n_status > 0 ? p->status_at : INFINITY;
+}
+
+void lca_publish_status(struct lca_publish *p, struct lca_packet *status)
+{
+    if (p->n_status > 0)
+        lca_sock_send(&p->sock, NULL, status);
+    p->status_at = lca_now() + STATUS_EVERY;
 }
 
 /* On a busy machine the queue of a tap may be full just when the stream ends, and

@@ -13,6 +13,7 @@ struct lca_reader {
     struct lca_source *from;
     struct lca_buf header, payload;
     uint64_t frames, offset;
+    bool torn;
 };
 
 struct lca_writer {
@@ -52,7 +53,8 @@ static int need(struct lca_reader *r, void *to, size_t n, struct lca_err *err)
     size_t got;
     if (lca_source_read(r->from, to, n, &got, err) < 0)
         return -1;
-    if (got < n)
+    r->torn = got < n;
+    if (r->torn)
         return lca_fail(err, LCA_CORRUPT, "%s: ends within a frame after %llu whole frames",
                         lca_source_name(r->from), (unsigned long long)r->frames);
     return 0;
@@ -136,6 +138,21 @@ uint64_t lca_reader_offset(const struct lca_reader *r)
     return r->offset;
 }
 
+bool lca_reader_torn(const struct lca_reader *r)
+{
+    return r->torn || lca_source_torn(r->from);
+}
+
+bool lca_reader_compressed(const struct lca_reader *r)
+{
+    return lca_source_compressed(r->from);
+}
+
+bool lca_reader_is_file(const struct lca_reader *r)
+{
+    return lca_source_is_file(r->from);
+}
+
 void lca_reader_close(struct lca_reader *r)
 {
     if (!r)
@@ -159,6 +176,16 @@ struct lca_writer *lca_writer_open(const char *path, struct lca_err *err)
         return NULL;
     }
     return w;
+}
+
+void lca_writer_keep(struct lca_writer *w, uint64_t bytes)
+{
+    lca_sink_keep(w->to, bytes);
+}
+
+void lca_writer_patience(struct lca_writer *w, bool (*wait)(void *arg), void *arg)
+{
+    lca_sink_patience(w->to, wait, arg);
 }
 
 int lca_writer_put(struct lca_writer *w, const void *header, size_t header_len,

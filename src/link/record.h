@@ -13,6 +13,11 @@
 struct lca_reader;      /* opaque */
 struct lca_writer;
 
+/* " (step T)", for messages. */
+struct lca_step_text {
+    char text[40];
+};
+
 /* path NULL or "-": stdin, stdout. A writer to a file creates it, or replaces what it
  * holds when the first frame comes, and refuses a terminal. */
 struct lca_reader *lca_reader_open(const char *path, struct lca_err *err) LCA_MUST_USE;
@@ -30,7 +35,18 @@ int lca_reader_poll(const struct lca_reader *r);
 int lca_reader_fd(const struct lca_reader *r);
 const char *lca_reader_name(const struct lca_reader *r);     /* for messages */
 uint64_t lca_reader_offset(const struct lca_reader *r);      /* bytes of whole frames read, uncompressed */
+bool lca_reader_torn(const struct lca_reader *r);       /* the bytes ended within a frame */
+bool lca_reader_compressed(const struct lca_reader *r);
+bool lca_reader_is_file(const struct lca_reader *r);    /* a regular file: what lca-cat --repair can mend */
 void lca_reader_close(struct lca_reader *r);
+
+/* A file goes on after its first `bytes` bytes: what follows them is cut when the first
+ * frame comes. To be called before that. */
+void lca_writer_keep(struct lca_writer *w, uint64_t bytes);
+
+/* What to do when there is no room on the disk: `wait` is called again and again, about
+ * once a second, and says whether to go on waiting. Without it a full disk is an error. */
+void lca_writer_patience(struct lca_writer *w, bool (*wait)(void *arg), void *arg);
 
 /* Writes one frame: header as lca_frame_encode made it, payload of f. Raw frames
  * go through unchanged. */

@@ -9,6 +9,9 @@
 #include <zstd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sig.h"
 #include "base/tool.h"
 #include "link/bytes.h"
 
@@ -21,7 +24,11 @@ struct lca_sink {
     size_t len, cap;
     ZSTD_CCtx *zstd;            /* NULL: not compressed */
     bool begun;                 /* something has been put */
-    bool old;                   /* the file still holds what was there before */
+    bool is_file;
+    bool old;                   /* the file still holds what was there before, .. */
+    uint64_t keep;              /* .. of which so many bytes are to stay */
+    bool (*wait)(void *arg);    /* for room on the disk; NULL: not at all */
+    void *wait_arg;
     bool failed;
     struct lca_err first;
 };
@@ -58,7 +65,8 @@ struct lca_sink *lca_sink_open(const char *path, struct lca_err *err)
         goto no_memory;
     s->fd = fd;
     struct stat st;
-    s->old = !is_stdout && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    s->is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    s->old = !is_stdout && s->is_file;
     s->name = strdup(is_stdout ? "stdout" : path);
     s->cap = GATHER > ZSTD_CStreamOutSize() ? GATHER : ZSTD_CStreamOutSize();
     s->data = malloc(s->cap);
@@ -84,6 +92,17 @@ no_memory:
     return NULL;
 }
 
+void lca_sink_keep(struct lca_sink *s, uint64_t bytes)
+{
+    s->keep = bytes;
+}
+
+void lca_sink_patience(struct lca_sink *s, bool (*wait)(void *arg), void *arg)
+{
+    s->wait = wait;
+    s->wait_arg = arg;
+}
+
 /* writev(2) that reports a reader who has gone as EPIPE alone: the signal would end
  * the program before it can say good-bye on its other links. It also comes with a
  * write that was cut short, which is no error yet. */
@@ -94,8 +113,10 @@ static ssize_t write_quietly(int fd, const struct iovec *piece, int n)
     sigaddset(&pipe_only, SIGPIPE);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &old);
+    lca_sig_hear();
     ssize_t done = writev(fd, piece, n);
     int saved = errno;
+    lca_sig_deaf();
     if (!sigismember(&pending, SIGPIPE)) {
         static const struct timespec now = {0};
         while (sigtimedwait(&pipe_only, NULL, &now) < 0 && errno == EINTR)
@@ -113,15 +134,32 @@ static int fail(struct lca_sink *s)
     if (errno == EPIPE)
         return lca_fail(e, LCA_PIPE, "%s: whoever read it has gone", s->name);
     if (errno == ENOSPC || errno == EDQUOT)
-        return lca_fail_errno(e, LCA_INTERNAL, "%s: the disk is full, what is there is cut short",
-                              s->name);
+        return lca_fail_errno(e, LCA_INTERNAL, "%s: the disk is full, and what is there is cut short: lca-cat "
+                              "--repair keeps its whole steps", s->name);
     return lca_fail_errno(e, LCA_INTERNAL, "%s: cannot write", s->name);
+}
+
+/* After a write that found no room: whether to try again. Whoever feeds us waits too, since
+ * nothing is acknowledged meanwhile. */
+static bool wait_for_room(struct lca_sink *s, double *since)
+{
+    int saved = errno;
+    if ((saved != ENOSPC && saved != EDQUOT) || !s->is_file || !s->wait)
+        return false;
+    if (*since == 0) {
+        lca_warn("%s: no space, waiting: make room on the disk, and it goes on", s->name);
+        *since = lca_now();
+    }
+    bool again = s->wait(s->wait_arg);
+    errno = saved;
+    return again;
 }
 
 /* Writes the pieces whole; uses them up. */
 static int write_all(struct lca_sink *s, struct iovec *piece, unsigned n)
 {
-    if (s->old && ftruncate(s->fd, 0) < 0)
+    double waiting = 0;
+    if (s->old && (ftruncate(s->fd, (off_t)s->keep) < 0 || lseek(s->fd, (off_t)s->keep, SEEK_SET) < 0))
         return fail(s);
     s->old = false;
     while (n > 0) {
@@ -133,9 +171,15 @@ static int write_all(struct lca_sink *s, struct iovec *piece, unsigned n)
         ssize_t done = write_quietly(s->fd, piece, (int)n);
         if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+            lca_sig_hear();
             poll(&p, 1, -1);
-        } else if (done < 0 && errno != EINTR) {
+            lca_sig_deaf();
+        } else if (done < 0 && errno != EINTR && !wait_for_room(s, &waiting)) {
             return fail(s);
+        }
+        if (done > 0 && waiting > 0) {
+            lca_note("%s: there is space again after %.0f s", s->name, lca_now() - waiting);
+            waiting = 0;
         }
         for (size_t left = done > 0 ? (size_t)done : 0; left > 0;) {
             size_t used = left < piece->iov_len ? left : piece->iov_len;

@@ -10,27 +10,51 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+
+/* A handshake that is broken off at once, so often within so many seconds, is no
+ * accident: a peer that dies on the way, or does not answer for a while, is one. */
+enum { BROKEN_OFF = 5 };
+#define BROKEN_WITHIN 10.0
+
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* Sees that the folder of an ipc socket is ours and nobody else may enter it. Who
+ * connects looks as well, and makes a folder that is missing: a stranger who came first
+ * could lay a socket there. */
+static int private_folder(const struct lca_endpoint *e, struct lca_err *err)
+{
+    char folder[200];
+    struct stat st;
+    snprintf(folder, sizeof folder, "%s", e->where + strlen("ipc://"));
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    else
+        strcpy(folder, ".");
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return lca_fail_errno(err, LCA_USAGE, "cannot make the folder %s", folder);
+    if (stat(folder, &st) < 0)
+        return lca_fail_errno(err, LCA_USAGE, "cannot look at the folder %s", folder);
+    if (st.st_uid != geteuid())
+        return lca_fail(err, LCA_USAGE, "%s belongs to somebody else: set LCA_DIR to a folder of yours", folder);
+    if ((st.st_mode & 077) != 0)
+        return lca_fail(err, LCA_USAGE, "others may enter the folder %s (mode %03o): %sset LCA_DIR to a folder of yours "
+                        "alone", folder, (unsigned)st.st_mode & 07777,
+                        st.st_mode & S_ISVTX ? "" : "chmod 700 it, or ");
+    return 0;
 }
 
 /* ZeroMQ unlinks a path that is in use and takes it over without a word, so a lock
  * beside it says who has it. */
 static int lock_path(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
 {
-    char path[200], folder[200];
+    char path[200];
     snprintf(s->path, sizeof s->path, "%s", e->where + strlen("ipc://"));
-    snprintf(folder, sizeof folder, "%s", s->path);
-    char *slash = strrchr(folder, '/');
-    if (slash && slash != folder) {
-        *slash = 0;
-        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-            return lca_fail_errno(err, LCA_USAGE, "cannot make the folder %s", folder);
-        struct stat st;
-        if (stat(folder, &st) < 0 || st.st_uid != getuid())
-            return lca_fail(err, LCA_USAGE, "%s belongs to somebody else: set LCA_DIR to a folder of yours", folder);
-    }
     snprintf(path, sizeof path, "%s.lock", s->path);
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock < 0)
@@ -51,21 +75,28 @@ static int lock_path(struct lca_sock *s, const struct lca_endpoint *e, struct lc
     return 0;
 }
 
+enum {
+    WATCHED = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED |
+              ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+              ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
 static void set_int(void *zmq, int option, int value)
 {
     zmq_setsockopt(zmq, option, &value, sizeof value);
 }
 
-int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o,
+int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool usual_bind, struct lca_err *err)
 {
     static atomic_int serial;
     bool bind = e->side == LCA_EP_USUAL ? usual_bind : e->side == LCA_EP_BIND;
     bool ipc = strncmp(e->where, "ipc://", 6) == 0;
-    *s = (struct lca_sock){.lock = -1};
-    if (bind && ipc && lock_path(s, e, err) < 0)
+    *s = (struct lca_sock){.lock = -1, .bound = bind};
+    snprintf(s->text, sizeof s->text, "%s", e->text);
+    if (ipc && (private_folder(e, err) < 0 || (bind && lock_path(s, e, err) < 0)))
         return -1;
-    s->zmq = zmq_socket(context, o->type);
+    s->zmq = zmq_socket(context->zmq, o->type);
     if (!s->zmq) {
         lca_fail(err, LCA_INTERNAL, "cannot make a socket: %s", zmq_strerror(errno));
         goto fail;
@@ -90,17 +121,25 @@ int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts 
     if (!ipc) {
         set_int(s->zmq, ZMQ_HEARTBEAT_IVL, 5000);
         set_int(s->zmq, ZMQ_HEARTBEAT_TIMEOUT, 30000);
-    }
-    if (o->type != ZMQ_XPUB) {
-        char inproc[64];
-        snprintf(inproc, sizeof inproc, "inproc://monitor-%d", atomic_fetch_add(&serial, 1));
-        if (zmq_socket_monitor(s->zmq, inproc, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) < 0 ||
-            !(s->monitor = zmq_socket(context, ZMQ_PAIR)) || zmq_connect(s->monitor, inproc) < 0) {
-            lca_fail(err, LCA_INTERNAL, "cannot watch a socket: %s", zmq_strerror(errno));
+        set_int(s->zmq, ZMQ_IPV6, strchr(e->where, '[') != NULL);
+        if (lca_curve_apply(context->curve, s->zmq, e, bind, err) < 0)
+            goto fail;
+        s->keys = lca_curve_has_key(context->curve);
+    } else if (bind) {
+        uid_t uid = geteuid();
+        if (zmq_setsockopt(s->zmq, ZMQ_IPC_FILTER_UID, &uid, sizeof uid) < 0) {
+            lca_fail(err, LCA_INTERNAL, "%s: cannot keep other users out: %s", e->text, zmq_strerror(errno));
             goto fail;
         }
-        set_int(s->monitor, ZMQ_LINGER, 0);
     }
+    char inproc[64];
+    snprintf(inproc, sizeof inproc, "inproc://monitor-%d", atomic_fetch_add(&serial, 1));
+    if (zmq_socket_monitor(s->zmq, inproc, WATCHED) < 0 || !(s->monitor = zmq_socket(context->zmq, ZMQ_PAIR)) ||
+        zmq_connect(s->monitor, inproc) < 0) {
+        lca_fail(err, LCA_INTERNAL, "cannot watch a socket: %s", zmq_strerror(errno));
+        goto fail;
+    }
+    set_int(s->monitor, ZMQ_LINGER, 0);
     mode_t mask = umask(077);
     int done = bind ? zmq_bind(s->zmq, e->where) : zmq_connect(s->zmq, e->where);
     umask(mask);
@@ -118,6 +157,8 @@ fail:
 
 void lca_sock_close(struct lca_sock *s)
 {
+    if (s->refused.n > s->refused.said)
+        lca_note("%s: refused %lu connections in all", s->text, s->refused.n);
     if (s->zmq) {
         zmq_socket_monitor(s->zmq, NULL, 0);
         zmq_close(s->zmq);
@@ -131,6 +172,11 @@ void lca_sock_close(struct lca_sock *s)
         close(s->lock);
     }
     *s = (struct lca_sock){.lock = -1};
+}
+
+void lca_sock_subscribe(struct lca_sock *s, const char *topic, bool wanted)
+{
+    zmq_setsockopt(s->zmq, wanted ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic, strlen(topic));
 }
 
 /* Sending and receiving without waiting. A call that SIGSTOP and SIGCONT interrupted is
@@ -217,18 +263,91 @@ int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_pa
     return bad ? -1 : 1;
 }
 
+/* Events of connections. */
+
+/* Somebody was refused by the socket that we bound. A key that is not allowed is told of
+ * by the doorkeeper, who knows it. */
+static void refuse(struct lca_sock *s, uint16_t what, uint32_t value)
+{
+    const char *why = NULL;
+    if (what == ZMQ_EVENT_ACCEPT_FAILED && *s->path)
+        why = "of another user";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL && value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        why = s->keys ? "without keys" : "with keys, and we have none";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL && value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
+        why = "whose --server-key is not ours";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        why = "that does not speak as lca does";
+    else if (what == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && s->keys)
+        why = "that hung up before it showed a key";        /* having none, it may have been first to see it */
+    if (why && lca_refused_count(&s->refused))
+        lca_warn("%s: refused a connection %s (%lu refused so far)", s->text, why, s->refused.n);
+}
+
+/* The socket that we connected to does not want us. */
+static void refused_by(struct lca_sock *s, uint16_t what, uint32_t value)
+{
+    double now = lca_now();
+    switch (what) {
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        s->why = "our key is not allowed: the .pub file of --key must lie in the folder --peers of the other side";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        if (value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+            s->why = s->keys ? "the other side has no keys: start it with --key and --peers too"
+                             : "we have no key, and the other side wants one: give --key FILE and --server-key FILE";
+        else if (value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
+            s->why = "wrong key: --server-key is not the key of the other side";
+        else
+            s->why = "this is no such socket of lca: another port, or another program";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        /* who cannot open our first message says nothing and hangs up */
+        if (s->broken == 0 || now > s->broken_at + BROKEN_WITHIN) {
+            s->broken = 0;
+            s->broken_at = now;
+        }
+        if (++s->broken >= BROKEN_OFF && s->keys)
+            s->why = "wrong key: the other side cannot read what is written to --server-key";
+        break;
+    }
+}
+
 enum lca_sock_event lca_sock_event(struct lca_sock *s)
 {
-    zmq_msg_t event, address_of;
-    uint16_t what = 0;
-    zmq_msg_init(&event);
-    bool some = s->monitor && receive_some(s->monitor, &event) >= (int)sizeof what;
-    if (some) {
-        memcpy(&what, zmq_msg_data(&event), sizeof what);
-        zmq_msg_init(&address_of);
-        receive_some(s->monitor, &address_of);
-        zmq_msg_close(&address_of);
+    struct {
+        uint16_t what;
+        uint32_t value;
+    } e;
+    for (;;) {
+        zmq_msg_t event, address_of;
+        zmq_msg_init(&event);
+        bool some = s->monitor && receive_some(s->monitor, &event) >= (int)(sizeof e.what + sizeof e.value);
+        if (some) {
+            const char *bytes = zmq_msg_data(&event);
+            memcpy(&e.what, bytes, sizeof e.what);
+            memcpy(&e.value, bytes + sizeof e.what, sizeof e.value);
+            zmq_msg_init(&address_of);
+            receive_some(s->monitor, &address_of);
+            zmq_msg_close(&address_of);
+        }
+        zmq_msg_close(&event);
+        if (!some)
+            return LCA_SOCK_NOTHING;
+        if (e.what == ZMQ_EVENT_DISCONNECTED)
+            return LCA_SOCK_LOST;
+        if (e.what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            s->broken = 0;
+            return LCA_SOCK_CONNECTED;
+        }
+        if (s->bound)
+            refuse(s, e.what, e.value);
+        else
+            refused_by(s, e.what, e.value);
     }
-    zmq_msg_close(&event);
-    return !some ? LCA_SOCK_NOTHING : what == ZMQ_EVENT_DISCONNECTED ? LCA_SOCK_LOST : LCA_SOCK_CONNECTED;
+}
+
+int lca_sock_check(const struct lca_sock *s, struct lca_err *err)
+{
+    return s->why ? lca_fail(err, LCA_USAGE, "%s: refused: %s", s->text, s->why) : 0;
 }

@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "base/err.h"
+#include "link/curve.h"
 #include "link/endpoint.h"
 #include "link/packet.h"
 
@@ -18,11 +19,24 @@ struct lca_peer_id {
 
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b);
 
+/* What the sockets of a process share. */
+struct lca_context {
+    void *zmq;
+    struct lca_curve *curve;    /* NULL: no keys */
+};
+
 struct lca_sock {
     void *zmq;              /* NULL: not open */
-    void *monitor;          /* PAIR of its events; NULL for an XPUB */
+    void *monitor;          /* PAIR of its events */
     int lock;               /* file descriptor of the lock beside an ipc socket, or -1 */
     char path[160];         /* of the bound ipc socket, "" otherwise */
+
+    char text[160];         /* of the endpoint, for messages */
+    bool bound, keys;       /* keys: it speaks CURVE */
+    struct lca_refused refused;     /* bound: connections that were */
+    const char *why;        /* connecting: what the other side has against us, or NULL */
+    int broken;             /* handshakes broken off in a row */
+    double broken_at;       /* the first of them */
 };
 
 struct lca_sock_opts {
@@ -33,11 +47,15 @@ struct lca_sock_opts {
     const char *topic;      /* SUB: what it subscribes to; else NULL */
 };
 
-/* Makes, sets options, binds or connects. A bound ipc path is locked: a second bind
- * is LCA_USAGE and names the process that holds it. */
-int lca_sock_open(struct lca_sock *s, void *context, const struct lca_sock_opts *o,
+/* Makes, sets options, binds or connects. An ipc socket lies in a folder that is ours
+ * alone, made where it is missing, and takes no peer of another user. Its path is locked:
+ * a second bind is LCA_USAGE and names the process that holds it. */
+int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool bind, struct lca_err *err) LCA_MUST_USE;
 void lca_sock_close(struct lca_sock *s);
+
+/* SUB: takes another topic, or no longer. */
+void lca_sock_subscribe(struct lca_sock *s, const char *topic, bool wanted);
 
 /* Sends without blocking; `to` on a ROUTER, else NULL. p stays the caller's.
  * 1: sent; 0: no room now, or not connected; -1: the peer has gone. */
@@ -52,7 +70,12 @@ int lca_sock_receive(struct lca_sock *s, struct lca_peer_id *from, struct lca_pa
 
 enum lca_sock_event { LCA_SOCK_NOTHING, LCA_SOCK_CONNECTED, LCA_SOCK_LOST };
 
-/* The next event of the connection, without blocking. */
+/* The next event of the connection, without blocking. Says who is refused, where the
+ * socket is bound. */
 enum lca_sock_event lca_sock_event(struct lca_sock *s);
+
+/* After the events: LCA_USAGE where the other side has refused us for good, by our key,
+ * for having none, or because it is not whom we were told to trust. */
+int lca_sock_check(const struct lca_sock *s, struct lca_err *err) LCA_MUST_USE;
 
 #endif

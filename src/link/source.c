@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include "base/buf.h"
+#include "base/sig.h"
 #include "link/bytes.h"
 
 enum { RAW_SIZE = 128 * 1024, PLAIN_SIZE = 256 * 1024, ZSTD_FIRST_BYTE = 0x28 };
@@ -15,7 +16,7 @@ enum { RAW_SIZE = 128 * 1024, PLAIN_SIZE = 256 * 1024, ZSTD_FIRST_BYTE = 0x28 };
 struct lca_source {
     int fd;
     char *name;
-    bool is_file, begun, ended;
+    bool is_file, begun, ended, torn;
     unsigned char *raw;         /* as read */
     ZSTD_inBuffer in;           /* what of raw is there, what is used */
 
@@ -63,14 +64,20 @@ fail:
 static ssize_t read_some(struct lca_source *s, void *to, size_t n, struct lca_err *err)
 {
     for (;;) {
+        lca_sig_hear();
         ssize_t got = read(s->fd, to, n);
+        int saved = errno;
+        lca_sig_deaf();
+        errno = saved;
         if (got >= 0) {
             s->ended = got == 0;
             return got;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             struct pollfd p = {.fd = s->fd, .events = POLLIN};
+            lca_sig_hear();
             poll(&p, 1, -1);
+            lca_sig_deaf();
         } else if (errno != EINTR) {
             return lca_fail_errno(err, LCA_INTERNAL, "%s: cannot read", s->name);
         }
@@ -133,7 +140,8 @@ static int take(struct lca_source *s, unsigned char *to, size_t n, size_t *got,
             continue;
         }
         if (s->ended) {
-            if (s->within)
+            s->torn = s->within;
+            if (s->torn)
                 return lca_fail(err, LCA_CORRUPT, "%s: ends within the zstd data", s->name);
             return 0;
         }
@@ -173,6 +181,21 @@ int lca_source_poll(const struct lca_source *s)
 {
     bool waiting = s->in.pos < s->in.size || s->at < s->end || s->more;
     return s->is_file || s->ended || waiting ? -1 : s->fd;
+}
+
+bool lca_source_is_file(const struct lca_source *s)
+{
+    return s->is_file;
+}
+
+bool lca_source_compressed(const struct lca_source *s)
+{
+    return s->zstd != NULL;
+}
+
+bool lca_source_torn(const struct lca_source *s)
+{
+    return s->torn;
 }
 
 const char *lca_source_name(const struct lca_source *s)

@@ -34,8 +34,12 @@ struct lca_tap {
     struct lca_frame frame;
     struct lca_buf head;            /* header of the last HEAD; empty before it */
     uint8_t run[LCA_RUN_LEN];
+    struct lca_frame_head steps;    /* of HEAD, parts, it0 and first alone */
     bool has_seq;
     uint64_t seq, lost;             /* seq: of the next data frame, once has_seq */
+    int64_t it;                     /* step of the last one; -1: none yet */
+    double opened, came;            /* when the tap was opened, the last frame came */
+    bool starved;                   /* the last time there was none */
 
     bool met;                       /* has been connected */
     double gone_at;                 /* producer lost; 0: not */
@@ -63,7 +67,6 @@ static int tap_items(struct lca_member *m, zmq_pollitem_t *items, int room)
 /* ZeroMQ connects again by itself; we only keep count. */
 static int tap_serve(struct lca_member *m, struct lca_err *err)
 {
-    (void)err;
     struct lca_tap *t = self(m);
     enum lca_sock_event event;
     while (t->sock.zmq && (event = lca_sock_event(&t->sock)) != LCA_SOCK_NOTHING) {
@@ -75,13 +78,25 @@ static int tap_serve(struct lca_member *m, struct lca_err *err)
             t->gone_at = lca_now();
         }
     }
-    return 0;
+    return lca_sock_check(&t->sock, err);
 }
 
 static int tap_due(struct lca_member *m)
 {
     struct lca_tap *t = self(m);
     return t->gone_at > 0 && !t->gone_said ? lca_member_ms(t->gone_at + GRACE) : -1;
+}
+
+static void tap_status(const struct lca_member *m, struct lca_state *s)
+{
+    const struct lca_tap *t = (const struct lca_tap *)m;
+    const char *from = t->from.kind == LCA_EP_STDIO ? "stdin" : t->from.text;
+    double age = lca_now() - (t->came > 0 ? t->came : t->opened);
+    json_array_append_new(s->frame.in, json_pack("{s:s, s:I, s:I, s:f}", "from", from, "seq", (json_int_t)t->seq,
+                                                 "done", (json_int_t)t->seq, "age", age));
+    s->frame.it = t->it;
+    if (t->starved)
+        lca_state_wait(s, LCA_WAIT_INPUT, t->gone_at > 0 ? "%s, which has gone, to come back" : "%s", from);
 }
 
 static void drop_packet(struct lca_tap *t)
@@ -114,7 +129,9 @@ struct lca_tap *lca_tap_open(struct lca_link *l, const struct lca_tap_opts *o, s
     t->must_end = o->must_end;
     t->sock.lock = -1;
     t->member = (struct lca_member){.items = tap_items, .serve = tap_serve, .due = tap_due,
-                                    .close = tap_close};
+                                    .status = tap_status, .close = tap_close};
+    t->opened = lca_now();
+    t->it = -1;
     if (t->from.kind == LCA_EP_SOCKET) {
         struct lca_endpoint at;
         struct lca_sock_opts sub = {.type = ZMQ_SUB, .max_message = LCA_PACKET_MAX,
@@ -142,6 +159,8 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
     if (p.fd >= 0 && poll(&p, 1, 0) == 0)
         return 0;
     int got = lca_reader_next(t->reader, &t->frame, err);
+    if (got < 0)
+        lca_say_repair(err, t->reader, &t->steps, t->has_seq ? t->seq : 0);
     if (got != 0)
         return got;
     const char *name = lca_reader_name(t->reader);
@@ -149,8 +168,9 @@ static int fetch_record(struct lca_tap *t, struct lca_err *err)
         return lca_fail(err, LCA_CORRUPT, "%s is empty: no HEAD, no EOS", name);
     if (!t->has_seq)
         return lca_fail(err, LCA_CORRUPT, "%s ends before its first data frame, without EOS", name);
-    return lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRIu64 " without EOS", name,
-                    t->seq - 1);
+    lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRIu64 " without EOS", name, t->seq - 1);
+    lca_say_repair(err, t->reader, &t->steps, t->seq);
+    return -1;
 }
 
 static int fetch_message(struct lca_tap *t, struct lca_err *err)
@@ -186,6 +206,8 @@ static void count(struct lca_tap *t)
     t->lost = 0;
     if (f->kind == LCA_KIND_head && memcmp(t->run, f->run, LCA_RUN_LEN) != 0) {
         memcpy(t->run, f->run, LCA_RUN_LEN);
+        t->steps = (struct lca_frame_head){.parts = f->u.head.parts, .it0 = f->u.head.it0,
+                                           .first = f->u.head.first};
         t->has_seq = false;
     }
     bool data = lca_kind_is_data(f->kind);
@@ -197,6 +219,7 @@ static void count(struct lca_tap *t)
     if (data) {
         t->seq = here + 1;
         t->has_seq = true;
+        t->it = (int64_t)lca_frame_it(f);
     }
 }
 
@@ -223,6 +246,7 @@ int lca_tap_next(struct lca_tap *t, struct lca_frame **f, struct lca_err *err)
         if (lca_link_want(t->link) == LCA_SIG_STOP)
             return 0;
         int got = t->reader ? fetch_record(t, err) : fetch_message(t, err);
+        t->starved = got == 0;
         if (got == 0) {
             if (wait_more(t, err) < 0)
                 return -1;
@@ -235,6 +259,7 @@ int lca_tap_next(struct lca_tap *t, struct lca_frame **f, struct lca_err *err)
         if (got == 0)
             continue;
         count(t);
+        t->came = lca_now();
         *f = &t->frame;
         return 1;
     }

@@ -35,6 +35,8 @@ struct lca_worker {
     struct lca_job queue[SLOTS];
     int n_queue;
     uint64_t clock;
+    uint64_t n_done;            /* units computed, and .. */
+    double sec;                 /* .. the seconds that it took */
     struct lca_patience patience;
 };
 
@@ -152,6 +154,8 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         cut |= event == LCA_SOCK_LOST && w->connected;
         w->connected |= event == LCA_SOCK_CONNECTED;
     }
+    if (lca_sock_check(&w->sock, err) < 0)
+        return -1;
     while (!w->bye && (got = lca_sock_receive(&w->sock, NULL, &packet)) != 0) {
         int result = got < 0 ? lca_fail(err, LCA_CORRUPT, "%s: a message of several parts is no frame",
                                         w->endpoint.text)
@@ -190,6 +194,17 @@ static int worker_due(struct lca_member *m)
     return w->gone_at > 0 ? lca_member_ms(w->gone_at + w->lost) : -1;
 }
 
+static void worker_status(const struct lca_member *m, struct lca_state *s)
+{
+    const struct lca_worker *w = (const struct lca_worker *)m;
+    s->frame.work = json_pack("{s:s, s:I, s:I, s:f}", "pool", w->endpoint.text, "units", (json_int_t)w->n_done, "held",
+                              (json_int_t)w->n_queue, "sec", w->sec);
+    if (w->n_queue > 0)
+        s->frame.it = (int64_t)w->queue[0].it;
+    else
+        lca_state_wait(s, LCA_WAIT_INPUT, w->joined && w->has_head ? "work of %s" : "%s", w->endpoint.text);
+}
+
 static void worker_close(struct lca_member *m)
 {
     struct lca_worker *w = self(m);
@@ -216,7 +231,7 @@ struct lca_worker *lca_worker_open(struct lca_link *l, const struct lca_worker_o
     w->lost = o->lost > 0 ? o->lost : LCA_LOST_DEFAULT;
     w->sock.lock = -1;
     w->member = (struct lca_member){.items = worker_items, .serve = worker_serve, .due = worker_due,
-                                    .close = worker_close};
+                                    .status = worker_status, .close = worker_close};
     if (name)
         snprintf(w->name, sizeof w->name, "%s", name);
     else
@@ -316,6 +331,8 @@ int lca_worker_done(struct lca_worker *w, const struct lca_job *job, const struc
         }
     }
     forget(w, job);
+    w->n_done++;
+    w->sec += sec;
     return lca_link_serve(w->link, err);
 }
 

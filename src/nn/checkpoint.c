@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/differ.h"
 #include "base/digest.h"
 #include "base/log.h"
 
@@ -113,6 +114,15 @@ int lca_checkpoint_dir(const char *dir, const char *going_on, struct lca_err *er
         return 0;
     return lca_fail(err, LCA_USAGE, "--checkpoint: %s holds checkpoints already: go on from them with --resume %s, or "
                     "give another folder", dir, dir);
+}
+
+bool lca_checkpoint_any(const char *dir)
+{
+    struct steps s;
+    if (list(&s, dir, NULL) < 0)
+        return false;
+    free(s.at);
+    return s.n > 0;
 }
 
 /* Deletes what is older than step t and no longer needed. */
@@ -229,31 +239,6 @@ static int is_damaged(const char *what, struct lca_err *err)
     return lca_fail(err, LCA_CORRUPT, "the checkpoint is damaged (%s): go on from the one before it", what);
 }
 
-/* Says the first key in which two definitions differ. */
-static int same_run(const json_t *theirs, const json_t *ours, struct lca_err *err)
-{
-    const json_t *both[2] = {theirs, ours};
-    if (json_equal((json_t *)(uintptr_t)theirs, (json_t *)(uintptr_t)ours))
-        return 0;
-    for (int k = 0; k < 2; k++) {
-        const char *key;
-        json_t *value;
-        json_object_foreach((json_t *)(uintptr_t)both[k], key, value) {
-            const json_t *a = json_object_get(theirs, key), *b = json_object_get(ours, key);
-            if (a && b && json_equal((json_t *)(uintptr_t)a, (json_t *)(uintptr_t)b))
-                continue;
-            size_t how = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
-            char *x = a ? json_dumps(a, how) : NULL, *y = b ? json_dumps(b, how) : NULL;
-            lca_fail(err, LCA_USAGE, "the checkpoint is of another run: its %s is %.150s, here it is %.150s: give the "
-                     "options and data that it was made with", key, x ? x : "not set", y ? y : "not set");
-            free(x);
-            free(y);
-            return -1;
-        }
-    }
-    return lca_fail(err, LCA_USAGE, "the checkpoint is of another run");
-}
-
 /* Everything but opening. */
 static int understand(struct lca_checkpoint *c, const char *bytes, size_t size, struct lca_err *err)
 {
@@ -282,8 +267,12 @@ static int understand(struct lca_checkpoint *c, const char *bytes, size_t size, 
         is_damaged("its header", err);
         goto out;
     }
-    if (same_run(def, c->def, err) < 0)
+    char what[400];
+    if (lca_differ(def, c->def, what, sizeof what)) {
+        lca_fail(err, LCA_USAGE, "the checkpoint is of another run: %s: give the options and data that it was made "
+                 "with", what);
         goto out;
+    }
     if (strcmp(num, c->num) != 0) {
         lca_fail(err, LCA_USAGE, "the checkpoint was computed by %s, here computes %s: it would go on to other bits",
                  num, c->num);

@@ -10,6 +10,7 @@
 #define LCA_NN_CHECKPOINT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -37,6 +38,9 @@ int lca_checkpoint_dir(const char *dir, const char *going_on, struct lca_err *er
  * to the newest not after step `needed`, from which readers may still want to be served. */
 int lca_checkpoint_save(const struct lca_checkpoint *c, const char *dir, uint64_t needed,
                         struct lca_err *err) LCA_MUST_USE;
+
+/* Whether the folder holds a checkpoint; false also where there is no such folder. */
+bool lca_checkpoint_any(const char *dir);
 
 /* Fills theta, optim's state and the rest of c from a file; or from a folder's newest
  * checkpoint (its oldest, if `oldest`), passing over damaged ones with a warning. optim must

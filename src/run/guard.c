@@ -92,9 +92,9 @@ struct made {
     char dir[DIR_SIZE];
 };
 
-static void guard(int from, int to, char *dir, const char *link)
+static void guard(int from, int to, int lock, char *dir, const char *link)
 {
-    int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1};
     for (size_t k = 0; k < sizeof ignored / sizeof *ignored; k++)
         signal(ignored[k], SIG_IGN);
     setsid();
@@ -111,8 +111,12 @@ static void guard(int from, int to, char *dir, const char *link)
     for (int fd = 0; null >= 0 && fd < 3; fd++)
         dup2(null, fd);
     /* Not even a pipe of the caller's is kept open. */
+    if (lock > 0)
+        lock = fcntl(lock, F_DUPFD, from + 5);      /* out of the way of the next line */
     dup2(from, 3);
-    close_range(4, ~0u, 0);
+    if (lock > 0)
+        dup2(lock, 4);
+    close_range(lock > 0 ? 5 : 4, ~0u, 0);
     char mark[sizeof LCA_GUARD_MARK + DIR_SIZE];
     snprintf(mark, sizeof mark, LCA_GUARD_MARK "%s", dir);
     watch(3, mark, dir, link);
@@ -133,7 +137,7 @@ int lca_guard_start(struct lca_guard *g, char *dir, const char *link, struct lca
     }
     pid_t pid = fork();
     if (pid == 0)
-        guard(down[0], up[1], dir, link);
+        guard(down[0], up[1], g->lock, dir, link);
     int failed = errno;
     close(down[0]);
     close(up[1]);
@@ -143,13 +147,13 @@ int lca_guard_start(struct lca_guard *g, char *dir, const char *link, struct lca
         got = pid < 0 ? 0 : read(up[0], &made, sizeof made);
     } while (got < 0 && errno == EINTR);
     close(up[0]);
-    *g = (struct lca_guard){.pid = pid, .fd = down[1]};
+    *g = (struct lca_guard){.pid = pid, .fd = down[1], .lock = g->lock};
     if (made.error) {
         if (pid < 0)
             close(down[1]);
         else
             lca_guard_end(g);
-        *g = (struct lca_guard){.fd = -1};
+        *g = (struct lca_guard){.fd = -1, .lock = g->lock};
         errno = made.error;
         return lca_fail_errno(err, LCA_INTERNAL, "cannot make %s", pid < 0 ? "the guard process" : dir);
     }

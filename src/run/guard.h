@@ -14,6 +14,7 @@
 struct lca_guard {
     pid_t pid;      /* 0: none */
     int fd;         /* close on exec: a child writes its group before that */
+    int lock;       /* in: a descriptor that the guard keeps open to its end; 0: none */
 };
 
 /* What the environment of the run's processes has, before the folder's path: lca_strays'

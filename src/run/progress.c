@@ -1,6 +1,5 @@
 #include "run/progress.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,13 @@
 bool lca_progress_read(struct lca_progress *p, const char *text, size_t len, double now)
 {
     json_t *line = json_loadb(text, len, 0, NULL);
+    bool news = lca_progress_take(p, line, now);
+    json_decref(line);
+    return news;
+}
+
+bool lca_progress_take(struct lca_progress *p, const json_t *line, double now)
+{
     const json_t *it = json_object_get(line, "it"), *cls = json_object_get(line, "cls");
     const char *set = json_string_value(json_object_get(line, "set"));
     bool use = json_is_integer(it) && json_integer_value(it) >= 0 &&
@@ -29,7 +35,6 @@ bool lca_progress_read(struct lca_progress *p, const char *text, size_t len, dou
         p->loss = json_is_number(loss) ? json_number_value(loss) : NAN;
         p->res = json_is_number(res) ? json_number_value(res) : NAN;
     }
-    json_decref(line);
     return news;
 }
 

@@ -3,6 +3,7 @@
 #ifndef LCA_RUN_PROGRESS_H
 #define LCA_RUN_PROGRESS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,6 +23,9 @@ struct lca_progress {
 /* Reads one JSON object, text[len]: `it` is the step that was begun with, from 0.
  * True if it says something new; a line of any other kind is passed over. */
 bool lca_progress_read(struct lca_progress *p, const char *text, size_t len, double now);
+
+/* The same of a line that has been parsed, borrowed. */
+bool lca_progress_take(struct lca_progress *p, const json_t *line, double now);
 
 /* "step 123/880  loss 0.3121  residual 1.2e-06  41 steps/min  ETA 0:05:12"; what is not
  * known is left out. */

@@ -132,12 +132,12 @@ int lca_json_save(const json_t *json, const char *path, bool fresh, struct lca_e
         return lca_fail(err, LCA_USAGE, "%s: the path is too long", path);
     FILE *f = fopen(part, "we");
     if (!f)
-        return lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", part);
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", path);
     /* 15 digits: 0.1 is written so and not as 0.10000000000000001. */
     int bad = json_dumpf(json, f, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) < 0 ||
               fputc('\n', f) == EOF || fflush(f) != 0 || fsync(fileno(f)) < 0;
     if (fclose(f) != 0 || bad) {
-        lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", part);
+        lca_fail_errno(err, LCA_INTERNAL, "cannot write %s", path);
         unlink(part);
         return -1;
     }

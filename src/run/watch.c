@@ -23,6 +23,8 @@ static const double grace_failed = 5, grace_aborted = 2, grace_spare = 10, grace
 struct child {
     pid_t pid;                      /* also its process group */
     bool alive, group;              /* the leader; any process of the group */
+    int status;                     /* of the leader, once it has ended, and .. */
+    double ended;                   /* .. when */
     struct lca_lines err, out;      /* out: of the tap only */
 };
 
@@ -34,6 +36,7 @@ struct state {
     int live, live_others;          /* leaders alive: all, those that are no workers */
     int interrupts;
     bool failed, stopping;          /* a stage has failed; SIGTERM has been sent */
+    double begun;
     double kill_at, spare_at;       /* when to SIGKILL, to stop spare workers; 0: never */
 };
 
@@ -60,6 +63,7 @@ _Noreturn static void become(const struct state *s, char *const *argv, const cha
               lca_watch_report(s->w->dir, name, report, sizeof report) == 0 &&
               setenv("LCA_DIR", s->w->dir, 1) == 0 && setenv("LCA_OUT", s->w->out, 1) == 0 &&
               setenv("LCA_STAGE", name, 1) == 0 && setenv("LCA_REPORT", report, 1) == 0 &&
+              (s->w->resume ? setenv("LCA_RESUME", "1", 1) : unsetenv("LCA_RESUME")) == 0 &&
               setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0;
     if (null > 2)
         close(null);
@@ -68,6 +72,8 @@ _Noreturn static void become(const struct state *s, char *const *argv, const cha
     static const int normal[] = {SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTTOU};
     for (size_t k = 0; k < sizeof normal / sizeof *normal; k++)
         signal(normal[k], SIG_DFL);
+    /* How are you? ends nobody: neither who has not got to it yet, nor a shell in between. */
+    signal(SIGUSR1, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (ok)
@@ -165,6 +171,32 @@ static void interrupt(struct state *s)
     stop(s, grace_aborted);
 }
 
+/* ---- SIGUSR1 --------------------------------------------------------------- */
+
+/* Says how the run is, and lets the stages say how they are. */
+static void tell(struct state *s)
+{
+    struct lca_buf line = {0};
+    char progress[256] = "";
+    int n = 0;
+    if (s->w->progress->step > 0)
+        lca_progress_text(s->w->progress, progress, sizeof progress);
+    lca_buf_printf(&line, "lca-run: status: up %.0f s%s%s; %d of %d stages run", lca_now() - s->begun,
+                   *progress ? ", " : "", progress, s->live, s->w->stages->n);
+    for (int k = 0; k < s->w->stages->n; k++)
+        if (s->stage[k].alive)
+            lca_buf_printf(&line, "%s%s", n++ ? ", " : ": ", s->w->stages->item[k].name);
+    n = 0;
+    for (int k = 0; k < s->w->stages->n; k++)
+        if (!s->stage[k].alive)
+            lca_buf_printf(&line, "%s%s (status %d, after %.0f s)", n++ ? ", " : "; ended: ",
+                           s->w->stages->item[k].name, s->stage[k].status, s->stage[k].ended - s->begun);
+    if (line.data)
+        lca_screen_line(s->w->screen, (const char *)line.data, line.len);
+    lca_buf_clear(&line);
+    signal_all(s, SIGUSR1);
+}
+
 /* ---- ends of stages -------------------------------------------------------- */
 
 static int remaining(const struct state *s, const char *pool)
@@ -181,6 +213,8 @@ static void ended(struct state *s, int k, int how)
     int status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
     char what[64];
     s->stage[k].alive = false;
+    s->stage[k].status = status;
+    s->stage[k].ended = lca_now();
     s->live--;
     s->live_others -= !t->copies;
     if (WIFSIGNALED(how))
@@ -271,9 +305,12 @@ static void turn(struct state *s, double until)
     double left = until - lca_now();
     poll(p, n, left <= 0 ? 0 : left < 60 ? (int)ceil(left * 1000) : 60000);
     struct signalfd_siginfo info;
-    while (read(s->w->signals, &info, sizeof info) == sizeof info)
-        if (info.ssi_signo != SIGCHLD)
+    while (read(s->w->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGUSR1)
+            tell(s);
+        else if (info.ssi_signo != SIGCHLD)
             interrupt(s);
+    }
     reap(s);
     read_lines(s);
 }
@@ -349,7 +386,7 @@ static void sweep(struct state *s)
 int lca_watch(struct lca_watch *w, struct lca_err *err)
 {
     struct state s = {.w = w, .err = err, .tap = {.err.fd = -1, .out.fd = -1}};
-    double begun = lca_now();
+    s.begun = lca_now();
     s.stage = lca_alloc((size_t)w->stages->n, sizeof *s.stage, err);
     if (!s.stage)
         return -1;
@@ -360,7 +397,7 @@ int lca_watch(struct lca_watch *w, struct lca_err *err)
         stop(&s, grace_failed);
     }
     loop(&s);
-    w->seconds = lca_now() - begun;
+    w->seconds = lca_now() - s.begun;
     sweep(&s);
     lca_screen_end(w->screen);
     w->end = s.failed ? LCA_WATCH_FAILED : s.interrupts ? LCA_WATCH_INTERRUPTED : LCA_WATCH_OK;

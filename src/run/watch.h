@@ -6,6 +6,7 @@
  *     LCA_OUT     the run's results, absolute
  *     LCA_STAGE   the stage's name
  *     LCA_REPORT  where the stage may leave a JSON object for summary.json
+ *     LCA_RESUME  1 where a run that was cut off is gone on with, else not set
  *     OPENBLAS_NUM_THREADS=1
  * When lca_watch returns, nothing of the run is alive. */
 #ifndef LCA_RUN_WATCH_H
@@ -31,8 +32,9 @@ struct lca_watch {
     struct lca_strays *strays;
     struct lca_screen *screen;
     struct lca_progress *progress;
-    int signals;                    /* signalfd of SIGINT, SIGTERM, SIGHUP, SIGCHLD (blocked) */
+    int signals;                    /* signalfd of SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR1 (blocked) */
     bool quiet;                     /* progress is not shown */
+    bool resume;                    /* the run is gone on with: LCA_RESUME=1 for the stages */
     /* Filled. */
     enum lca_watch_end end;
     double seconds;

@@ -34,7 +34,8 @@ static const struct lca_opt opts[] = {
     {"json", 0, LCA_OPT_FLAG, &opt.json, NULL, "One JSON object instead of the table.", 0, 0, false},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.filter.link), LCA_LOST_OPT(opt.filter.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.filter.link), LCA_LOST_OPT(opt.filter.link),
+                                           LCA_SAFETY_OPTS(opt.filter.link.safety), {0}};
 
 enum { MAX_SETS = 3 };
 

@@ -47,7 +47,8 @@ static const struct lca_opt opts[] = {
     {"quick", 0, LCA_OPT_FLAG, &opt.quick, NULL, "Benchmark: one chunk alone, once if that takes long.", 0, 0, true},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link),
+                                           LCA_SAFETY_OPTS(opt.link.safety), {0}};
 
 struct grad {
     struct lca_net net;
@@ -185,7 +186,9 @@ static int work(struct grad *g, struct lca_err *err)
     struct lca_worker_opts o = {.endpoint = opt.pool, .name = opt.link.name, .dev = opt.device, .num = g->num,
                                 .data = g->data.sha256};
     bool drop;
-    struct lca_worker *w = lca_link_lost(&opt.link, &o.lost, &drop, err) < 0 ? NULL : lca_worker_open(link, &o, err);
+    if (lca_link_secure(link, &opt.link.safety, err) < 0 || lca_link_lost(&opt.link, &o.lost, &drop, err) < 0)
+        goto out;
+    struct lca_worker *w = lca_worker_open(link, &o, err);
     if (!w || (got = lca_worker_head(w, &head, err)) < 0)
         goto out;
     if (got == 0) {

@@ -5,11 +5,13 @@
  * flight, so that workers never wait for one to end; frames leave in step order.
  *
  * What a step needs is in lca/steps.h; this file joins it to the links. */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/tool.h"
@@ -17,13 +19,14 @@
 #include "lca/steps.h"
 #include "link/link.h"
 #include "link/pool.h"
+#include "link/recording.h"
 #include "nn/chunk.h"
 #include "nn/net.h"
 
 enum { AHEAD = 8 };
 
 static struct {
-    const char *pool, *rule, *tolerance, *sets, *emit;
+    const char *pool, *rule, *tolerance, *sets, *emit, *resume;
     long min_pieces, max_pieces, chunk, heldout;
     double pool_wait, lease;
     bool by_class, mixed;
@@ -55,9 +58,12 @@ static const struct lca_opt opts[] = {
      "it too (default 10; more where chunks take long: 8 times what is usual).", 0.001, 1e9, false},
     {"mixed-numerics", 0, LCA_OPT_FLAG, &opt.mixed, NULL, "Let workers of different numerics into one run; its bytes "
      "then depend on who did what.", 0, 0, false},
+    {"resume", 0, LCA_OPT_STR, &opt.resume, "FILE", "Go on after a recording of this stream that was cut off: its whole "
+     "steps are passed on as they are, those that follow are computed. An empty or missing FILE: all are.", 0, 0, true},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_IN_OPTS(opt.link), LCA_OUT_OPTS(opt.link),
+                                           LCA_SAFETY_OPTS(opt.link.safety), {0}};
 
 struct set {
     char name[8];
@@ -87,6 +93,11 @@ struct integrate {
     float *incoming;                /* theta being received */
     uint64_t got, it;               /* parameters of it; iteration expected */
     uint64_t it0, first;            /* first iteration of the run; iterations before ours */
+
+    struct lca_recording past;      /* --resume: what has been recorded, .. */
+    struct lca_reader *replay;      /* .. of which this is passed on; NULL: all has been */
+    char from[24];                  /* the seq of theta that follows it */
+
     struct lca_steps *steps;
     bool head_sent, ended;
     char status[16];
@@ -126,6 +137,19 @@ static int last_row(const struct integrate *x)
     return opt.by_class ? (int)x->rows - 1 : -1;
 }
 
+/* Counts what EOS and the summary tell of a step. */
+static void count_step(struct integrate *x, const struct lca_frame_lca *h)
+{
+    if (h->cls >= 0 || h->off > 0 || strcmp(h->set, x->set[0].name) != 0)
+        return;
+    if (x->steps_done == 0)
+        x->loss_first = h->L0;
+    x->loss_last = h->L1;
+    x->steps_done++;
+    x->evaluations += h->ev;
+    x->at_max += x->refine && h->n >= x->max_pieces;
+}
+
 static int emit_lca(struct integrate *x, const struct lca_step_done *st, unsigned s, struct lca_err *err)
 {
     for (int c = -1; c <= last_row(x); c++) {
@@ -143,11 +167,7 @@ static int emit_lca(struct integrate *x, const struct lca_step_done *st, unsigne
             h->tr.n = st->n_trace;
             memcpy(h->tr.v, st->residual[s], st->n_trace * sizeof *h->tr.v);
         }
-        if (s == 0 && c < 0) {
-            if (x->steps_done == 0)
-                x->loss_first = h->L0;
-            x->loss_last = h->L1;
-        }
+        count_step(x, h);
         if (lca_out_vector(x->out, &f, &h->off, &h->part, x->A, x->P, err) < 0)
             return -1;
     }
@@ -211,16 +231,13 @@ static int emit(struct integrate *x, const struct lca_step_done *st, struct lca_
     for (unsigned s = 0; x->with_eff && s < x->n_set; s++)
         if (emit_eff(x, st, s, err) < 0)
             return -1;
-    x->steps_done++;
-    x->evaluations += st->evaluated;
-    x->at_max += x->refine && st->n >= x->max_pieces;
     return 0;
 }
 
 static int emit_ready(struct integrate *x, struct lca_err *err)
 {
     const struct lca_step_done *st;
-    if (!x->head_sent)
+    if (!x->head_sent || x->replay)
         return 0;
     while ((st = lca_steps_ready(x->steps)) && lca_out_room(x->out)) {
         if (emit(x, st, err) < 0)
@@ -230,6 +247,64 @@ static int emit_ready(struct integrate *x, struct lca_err *err)
     /* theta_t is done with when A_t has been acknowledged */
     lca_in_done(x->in, lca_out_done(x->out) / x->parts * x->theta_parts);
     return 0;
+}
+
+/* ---- going on after a recording ---- */
+
+static int look_back(struct integrate *x, struct lca_err *err)
+{
+    struct stat s;
+    if (!opt.resume)
+        return 0;
+    if (opt.link.from)
+        return lca_fail(err, LCA_USAGE, "--resume finds out where to go on: leave out --from");
+    if (stat(opt.resume, &s) < 0 && errno == ENOENT)
+        return 0;
+    if (lca_recording_look(&x->past, opt.resume, err) < 0)
+        return lca_err_prefix(err, "--resume");
+    if (x->past.has_head && strcmp(x->past.st, "lca") != 0)
+        return lca_fail(err, LCA_USAGE, "--resume %s: this is a %s stream, not lca", opt.resume, x->past.st);
+    if (x->past.has_head && (x->past.parts == 0 || x->past.first > 0))
+        return lca_fail(err, LCA_USAGE, "--resume %s: it begins within the stream: join it with what comes before",
+                        opt.resume);
+    if (!x->past.has_head || x->past.next == 0)
+        return 0;
+    uint64_t steps = x->past.next / x->past.parts;
+    snprintf(x->from, sizeof x->from, "%" PRIu64, steps * lca_slices(x->past.P));
+    opt.link.from = x->from;
+    lca_note("passing on the %" PRIu64 " steps of %s", steps, opt.resume);
+    x->replay = lca_reader_open(opt.resume, err);
+    return x->replay ? 0 : -1;
+}
+
+static void end_replay(struct integrate *x)
+{
+    lca_reader_close(x->replay);
+    x->replay = NULL;
+}
+
+/* Passes on recorded steps while there is room. */
+static int pass_on(struct integrate *x, struct lca_err *err)
+{
+    struct lca_frame f = {0};
+    int got = 1;
+    while (x->replay && got > 0 && lca_out_room(x->out)) {
+        got = lca_reader_next(x->replay, &f, err);
+        if (got == 0)
+            got = lca_fail(err, LCA_CORRUPT, "%s has become shorter", opt.resume);
+        if (got < 0 || !lca_kind_is_data(f.kind))
+            continue;
+        struct lca_frame data = f;
+        data.inside = NULL;
+        if (f.kind == LCA_KIND_lca)
+            count_step(x, &f.u.lca);
+        if (lca_out_send(x->out, &data, err) < 0)
+            got = -1;
+        if (lca_out_next(x->out) == x->past.next)
+            end_replay(x);
+    }
+    lca_frame_clear(&f);
+    return got < 0 ? -1 : 0;
 }
 
 /* ---- opening ---- */
@@ -406,6 +481,10 @@ static int open_out(struct integrate *x, struct lca_err *err)
     json_int_t it1 = json_integer_value(x->head.u.head.it1);
     f.u.head.it1 = it1 > 0 ? json_integer(it1 - 1) : NULL;
     f.u.head.prov = lca_prov_add(x->head.u.head.prov, "lca-integrate", NULL);
+    if (result == 0 && x->past.has_head) {
+        result = lca_recording_same(&x->past, opt.resume, &f, err);
+        f.u.head.first = 0;
+    }
     if (result == 0)
         result = f.u.head.prov ? lca_out_head(x->out, &f, err) : lca_fail(err, LCA_INTERNAL, "out of memory");
     json_decref(f.u.head.prov);
@@ -437,6 +516,13 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
         return lca_fail(err, LCA_USAGE, "%s begins at seq %" PRIu64 ", within a theta of %" PRIu64 " frames: begin "
                         "with --from at a multiple of that", lca_in_text(x->in), x->head.u.head.first, x->theta_parts);
     x->first = x->it - x->it0;
+    uint64_t past = x->past.next ? x->past.next / x->past.parts : 0;
+    if (x->first > past && (opt.resume || getenv("LCA_RESUME")))
+        return lca_fail(err, LCA_USAGE, "%s begins at step %" PRIu64 ", and the steps from %" PRIu64 " on are in no "
+                        "recording (--resume FILE): begin the training at step 0, without its checkpoints",
+                        lca_in_text(x->in), x->it, x->it0 + past);
+    if (x->it < x->it0 + past)
+        x->it = x->it0 + past;
     x->rows = opt.by_class ? x->net.classes : 1;
     if (choose_sets(x, err) < 0 || open_pool(x, err) < 0)
         return -1;
@@ -462,6 +548,8 @@ static int take_theta(struct integrate *x, const struct lca_frame *f, struct lca
 {
     const struct lca_frame_theta *t = &f->u.theta;
     uint64_t n = lca_frame_count(f);
+    if (t->it < x->it && x->past.next > 0)
+        return 0;                   /* a file gives all of them */
     if (t->it != x->it || t->off != x->got || n > x->P - t->off)
         return lca_fail(err, LCA_CORRUPT, "%s: seq %" PRIu64 ": theta of step %" PRIu64 " at %" PRIu64 ", expected step %"
                         PRIu64 " at %" PRIu64, lca_in_text(x->in), f->seq, t->it, t->off, x->it, x->got);
@@ -509,14 +597,17 @@ static int loop(struct integrate *x, struct lca_err *err)
             return -1;
         if (!x->head_sent && x->steps && lca_pool_num(x->pool) && open_out(x, err) < 0)
             return -1;
+        if (x->head_sent && pass_on(x, err) < 0)
+            return -1;
         if (x->steps && (lca_steps_settle(x->steps, err) < 0 || emit_ready(x, err) < 0))
             return -1;
-        if (x->ended && x->head_sent && lca_steps_in_flight(x->steps) == 0)
+        if (x->ended && x->head_sent && !x->replay && lca_steps_in_flight(x->steps) == 0)
             return 0;
         if ((lca_in_left(x->in) || lca_link_want(x->link) == LCA_SIG_STOP) && !x->ended) {
             lca_in_leave(x->in);
             strcpy(x->status, "interrupted");
             x->ended = true;
+            end_replay(x);
             if (!x->head_sent)
                 return lca_fail(err, LCA_ABORTED, "interrupted before the first worker joined");
         }
@@ -568,7 +659,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     (void)argc, (void)argv;
     struct integrate x = {0};
     int result = -1;
-    if (parse_options(&x, err) < 0 || !(x.link = lca_link_new(LCA_SIG_FILTER, err)))
+    if (parse_options(&x, err) < 0 || look_back(&x, err) < 0 ||
+        !(x.link = lca_link_new(LCA_SIG_FILTER, err)))
         goto out;
     struct lca_pool_opts pool = {.endpoint = opt.pool, .mixed = opt.mixed, .wait = opt.pool_wait, .lease = opt.lease,
                                  .arg = &x, .row = on_row, .point = on_point};
@@ -580,6 +672,8 @@ out:
     if (result < 0 && x.out)
         lca_out_abort(x.out, err->text);
     lca_link_free(x.link);
+    end_replay(&x);
+    lca_recording_clear(&x.past);
     lca_steps_free(x.steps);
     free(x.incoming);
     free(x.unit_set);
@@ -599,7 +693,8 @@ static const struct lca_tool tool = {
              "each step by a pool of lca-grad workers, and writes the loss change that each parameter is answerable "
              "for: A = movement x gradient averaged along the step. The sum of A is the change of the loss up to the "
              "residual, which every frame states.\n\nThe result is the same bytes for any number of workers, also when "
-             "some die on the way.",
+             "some die on the way.\n\nA run that was cut off is gone on with by --resume: what its recording holds is passed on, "
+             "to all who read the stream, as if it had just been computed; so they see all of it.",
     .examples = "  lca-train --net mnist-fc --data mnist.data |\n"
                 "      lca-integrate --pool ipc:pool --out ipc:lca --expect layers\n"
                 "  lca-integrate --in thetas.lca --pool ipc:pool > run.lca",

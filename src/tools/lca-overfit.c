@@ -149,6 +149,8 @@ static int end(void *arg, struct lca_emit *e, struct lca_err *err)
 {
     static const char *const kind[] = {"overfit_total", "overfit_units_total"};
     struct overfit *x = arg;
+    if (x->pending)
+        return incomplete(x, err);
     return x->steps > 0 ? put(x, e, kind, x->layers_total, x->units_total, err) : 0;
 }
 

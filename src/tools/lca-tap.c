@@ -21,6 +21,7 @@ static struct {
     bool json, csv, raw, data, end;
     const char *format, *fields, *kind;
     long count;
+    struct lca_safety safety;
 } opt;
 
 static const struct lca_opt opts[] = {
@@ -44,6 +45,8 @@ static const struct lca_opt opts[] = {
      "without EOS (else: wait for another one).", 0, 0, true},
     {0},
 };
+
+static const struct lca_opt link_opts[] = {LCA_SAFETY_OPTS(opt.safety), {0}};
 
 struct tap {
     struct lca_link *link;
@@ -94,7 +97,7 @@ static int open_all(struct tap *t, const char *text, struct lca_err *err)
             return -1;
     }
     t->link = lca_link_new(is_stdin && !is_file ? LCA_SIG_FILTER : LCA_SIG_SOURCE, err);
-    if (!t->link)
+    if (!t->link || lca_link_secure(t->link, &opt.safety, err) < 0)
         return -1;
     struct lca_tap_opts o = {.from = &from, .payloads = opt.data || opt.raw, .must_end = opt.end};
     t->from = lca_tap_open(t->link, &o, err);
@@ -235,6 +238,7 @@ static const struct lca_tool tool = {
         "  lca-tap --kind lca --format '%{it} %{res:.2e}\\n' run.lca\n"
         "  lca-tap --raw OUT/ipc/lca > part.lca           # save what passes",
     .opts = opts,
+    .more = link_opts,
     .min_args = 0,
     .max_args = 1,
     .run = run,

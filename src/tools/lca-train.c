@@ -65,10 +65,10 @@ static const struct lca_opt opts[] = {
     {"checkpoint-every", 0, LCA_OPT_INT, &opt.checkpoint_every, "N", "Steps from one checkpoint to the next (default "
      "100).", 1, 1e9, false},
     {"resume", 0, LCA_OPT_STR, &opt.resume, "FILE|DIR", "Go on from a checkpoint, or the last good one of a folder, to "
-     "the same bytes; the other options must be those of the run.", 0, 0, true},
+     "the same bytes; the other options must be those of the run. The folder of --checkpoint may still be empty.", 0, 0, true},
     {0},
 };
-static const struct lca_opt link_opts[] = {LCA_OUT_OPTS(opt.link), {0}};
+static const struct lca_opt link_opts[] = {LCA_OUT_OPTS(opt.link), LCA_SAFETY_OPTS(opt.link.safety), {0}};
 
 struct train {
     struct lca_net net;
@@ -270,6 +270,11 @@ static int begin(struct train *t, struct lca_err *err)
     t->at = (struct lca_checkpoint){.def = t->def, .num = lca_eval_num(t->eval), .optim = &t->optim, .theta = t->theta};
     if (opt.checkpoint && lca_checkpoint_dir(opt.checkpoint, opt.resume, err) < 0)
         return -1;
+    /* cut off before the first checkpoint was there */
+    if (opt.resume && opt.checkpoint && strcmp(opt.resume, opt.checkpoint) == 0 && !lca_checkpoint_any(opt.resume)) {
+        lca_note("%s holds no checkpoint yet: beginning at step 0", opt.resume);
+        return 0;
+    }
     /* readers on a socket come back for frames that they have not had yet: the oldest
      * checkpoint kept is of before those */
     if (opt.resume && lca_checkpoint_load(&t->at, opt.resume, to_socket(&opt.link.out) || to_socket(&opt.gradients),

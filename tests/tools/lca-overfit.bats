@@ -60,16 +60,21 @@ PY
     run --separate-stderr lca-overfit --set test --in "$FILES/plain.lca" --out p.lca
     assert_failure 2
     [[ $stderr == *"no held-out set test: it needs lca-integrate --sets train,test" ]]
-    py <<'PY'
+    for step in 2 last; do
+        export step
+        py <<'PY'
 import os
 a = read(os.environ['FILES'] + '/a.lca')
-b = [f for f in a if not (f[0].get('it') == 2 and f[0].get('set') == 'val')]
+it = a[-2][0]['it'] if os.environ['step'] == 'last' else int(os.environ['step'])
+b = [f for f in a if not (f[0].get('it') == it and f[0].get('set') == 'val')]
 for k, f in enumerate(b[1:-1]):
     f[0]['seq'] = k
 b[-1][0]['next'] = len(b) - 2
 write('hole.lca', b)
+print(it, file=open('it', 'w'))
 PY
-    run --separate-stderr lca-overfit --in hole.lca --out p.lca
-    assert_failure 5
-    [[ $stderr == *"step 2 has frames of only one of train and val" ]]
+        run --separate-stderr lca-overfit --in hole.lca --out p.lca
+        assert_failure 5
+        [[ $stderr == *"step $(cat it) has frames of only one of train and val" ]]
+    done
 }
