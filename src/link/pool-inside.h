@@ -57,11 +57,11 @@ struct worker {
     uint64_t n_held;
     double begun;                       /* when held[0] became the first */
     double pace;                        /* seconds that a unit takes it; 0: not known yet */
-    bool late, told;                    /* past its lease; and nobody else there to help */
+    bool late, told;                    /* past its lease; and that has been said */
     uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
     struct result result;               /* of the unit that it is sending */
     double joined, busy;
-    uint64_t n_done;                /* units; busy: seconds of computing them */
+    uint64_t n_done;                    /* units; busy: seconds of computing them */
 };
 
 struct lca_pool {

@@ -344,7 +344,7 @@ void lca_pool_dispatch(struct lca_pool *p)
 
 double lca_pool_dispatch_due(const struct lca_pool *p)
 {
-    double at = 0;
+    double at = 0, now = lca_now();
     for (int k = 0; k < p->n_worker && !p->ended; k++) {
         const struct worker *h = &p->worker[k];
         if (h->n_held == 0 || h->late)
@@ -354,7 +354,7 @@ double lca_pool_dispatch_due(const struct lca_pool *p)
             const struct worker *w = &p->worker[i];
             double from = w->n_held == 0 && !w->leaving ? spare_from(p, w, h) : 0;
             /* what may be taken already has been, or cannot be */
-            if (from > lca_now() && from < due)
+            if (from > now && from < due)
                 due = from;
         }
         at = at == 0 || due < at ? due : at;
