@@ -196,12 +196,17 @@ static bool holds(const struct worker *w, const struct point *pt, uint64_t u)
     return false;
 }
 
+static bool has_failed(const struct unit *unit, const struct worker *w)
+{
+    for (int k = 0; k < unit->n_failed; k++)
+        if (unit->failed[k] == w->serial)
+            return true;
+    return false;
+}
+
 static bool may_do(const struct worker *w, const struct point *pt, uint64_t u)
 {
-    for (int h = 0; h < pt->unit[u].n_failed; h++)
-        if (pt->unit[u].failed[h] == w->serial)
-            return false;
-    return !pt->unit[u].done && !holds(w, pt, u);
+    return !pt->unit[u].done && !holds(w, pt, u) && !has_failed(&pt->unit[u], w);
 }
 
 /* The first unit that nobody has, or, with `late`, nobody but those past their lease. */
