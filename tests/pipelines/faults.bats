@@ -13,6 +13,22 @@ setup_file() {
 # produce [OPTION]...; consume NAME [OPTION]...
 produce() { bg producer lca-cat --in "$BATS_FILE_TMPDIR/thetas.lca" --out ipc:theta "$@"; }
 consume() { bg "$1" lca-cat --in ipc:theta --name "$1" --out "$1.lca" "${@:2}"; }
+# hold: a consumer that takes no more than a pipe holds, until let_go; so the stream stays
+# within its first window however late a busy machine lets us act. To be expected by name.
+hold() {
+    mkfifo held
+    bg hold lca-cat --in ipc:theta --name hold --out held
+    exec {held}<held
+}
+let_go() {
+    bg held bash -c "exec cat <&$held"
+    exec {held}<&-
+}
+held() {
+    ends hold 0
+    ends held 0
+    same held.out
+}
 same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
 
 # lost NAME: it has lost its producer; if it died instead, the test fails at once.
@@ -83,16 +99,18 @@ lost() {
 }
 
 @test "a consumer killed: exit 3, which one, and the frame" {
-    produce --lost 1
+    produce --lost 1 --expect a,hold
     consume a
+    hold
     until_true has a.lca 3000000
     kill -9 "${pid[a]}"
     ends producer 3 'error: a lost, last acknowledged seq ([0-9]+) of [0-9]+ \(step \1\)'
 }
 
 @test "a producer killed: exit 3 after --lost, and the frame" {
-    produce
+    produce --expect a,hold
     consume a --lost 1
+    hold
     until_true has a.lca 3000000
     kill -9 "${pid[producer]}"
     ends a 3 'did not come back in 1 s; the stream ends after seq ([0-9]+) without EOS \(step \1\)'
@@ -119,8 +137,9 @@ lost() {
 }
 
 @test "a consumer killed and back at once: not its own rival" {
-    produce
+    produce --expect a,hold
     consume a
+    hold
     until_true has a.lca 3000000
     kill -STOP "${pid[producer]}"      # it hears of the end and of the return at once
     kill -9 "${pid[a]}"
@@ -129,8 +148,10 @@ lost() {
     until_true test -e a.lca
     sleep 0.2
     kill -CONT "${pid[producer]}"
+    let_go
     ends producer 0
     ends a 0
+    held
     lca-cat first.lca a.lca --out whole.lca
     same whole.lca
 }
@@ -166,18 +187,22 @@ lost() {
 
 @test "training killed and started again: the same frames go on" {
     train() {
-        bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta
+        bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta \
+            --expect a,hold
     }
     train
     consume a
-    until_true has a.lca 20000000
+    hold
+    until_true has a.lca 10000000
     kill -STOP "${pid[a]}"
     kill -9 "${pid[train]}"
     kill -CONT "${pid[a]}"
     until_true lost a
+    let_go
     train
     ends train 0
     ends a 0
+    held
     same a.lca
 }
 
