@@ -1,8 +1,8 @@
 # make             install what is missing (.ci/packages), build bin/
 # make demo        the main job on generated data, with a summary
 # make test        every test; the last line counts them
-# make test-long   the accuracy bars on real MNIST, and large chunks against the
-#                  reference: half an hour
+# make test-long   the accuracy bars on real MNIST, large chunks against the
+#                  reference, memory and faults: forty minutes
 # make soak        memory of every stage over 20,000 steps with a slow consumer
 # make chaos       one run through 200 random faults: the same bytes
 # make san         every test under AddressSanitizer and UBSan
