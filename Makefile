@@ -53,7 +53,7 @@ test:
 test-long: all
 	@.ci/install test
 	@$(build) units
-	@LCA_UNITS=$(abspath $(B)/unit) bats tests/long
+	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 soak chaos: all
 	@.ci/install test
 	@bats tests/long/$@.bats

@@ -4,12 +4,12 @@
 load ../helper
 
 setup_file() {
-    [ -x "$LCA_UNITS/eval-conv-test" ] || skip "no \$LCA_UNITS/eval-conv-test: say make test-long"
+    [ -x "$UNIT_TESTS/eval-conv-test" ] || skip "no \$UNIT_TESTS/eval-conv-test: say make test-long"
 }
 
 # agrees NET EXAMPLES STEPS: whole vector within 1e-5, loss within 1e-6.
 agrees() {
-    run "$LCA_UNITS/eval-conv-test" "$@"
+    run "$UNIT_TESTS/eval-conv-test" "$@"
     echo "# $(grep 'gradient off' <<<"$output")" >&3
     assert_success
 }
