@@ -48,6 +48,7 @@ demo: all
 	@pipelines/demo.sh
 test:
 	@.ci/install build test
+	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
 	@$(build) programs units
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all

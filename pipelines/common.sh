@@ -43,7 +43,8 @@ allocation
   --filter WHAT      also units, params and so on (lca-units, lca-params ...): names parted by
                      commas, one name with options of its own, or all; may be given again
 the run
-  --workers N        gradient workers (default: one per core)
+  --workers N        gradient workers (default: one per core; 0: none here, see --pool)
+  --pool EP          where workers join, also from other machines (default $pool)
   --device D         of the workers (default $device)
   --record           keep theta.lca and lca.lca, and checkpoints of the training
   --checkpoint-every N       the same, with a checkpoint every N steps (default 100)
@@ -72,7 +73,7 @@ parse() {
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
             interventions+=" $1 $(quoted "$2")"
             shift ;;
-        --data|--out|--iterations|--examples|--workers|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
+        --data|--out|--iterations|--examples|--workers|--pool|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
 --rule|--tolerance|--min-pieces|--max-pieces|--dropout|--net|--from|--lr-steps|--sets|--heldout|--checkpoint-every|\
 --resume)
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
@@ -94,6 +95,8 @@ parse() {
     adam) lr=${lr:-$lr_adam} ;;
     *) die "--optimizer takes sgd or adam, not '$optimizer'" ;;
     esac
+    [ "$workers" != 0 ] || [ "$pool" != ipc:pool ] ||
+        die "--workers 0 needs --pool EP, where workers of other machines can join: see docs/clusters.md"
     if [ "$heldout" = 0 ]; then
         sets=train heldout=
     fi
@@ -136,10 +139,11 @@ arguments() {
 }
 
 stages() {
+    [ "$workers" = 0 ] ||
+        echo "grad*$workers: lca-grad --data $(quoted "$file") --device $device --pool $(quoted "$pool")"
     cat <<EOF
 train:     lca-train $trainer --out ipc:theta --expect integrate${record:+,record-theta}
-grad*$workers: lca-grad --data $(quoted "$file") --device $device --pool ipc:pool
-integrate: lca-integrate $integrator --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,helping,check$(filter_names)${record:+,record-lca}
+integrate: lca-integrate $integrator --in ipc:theta --pool $(quoted "$pool") --out ipc:lca --expect layers,helping,check$(filter_names)${record:+,record-lca}
 layers:    lca-layers  --in ipc:lca --out - --tap ipc:layers  | lca-tap --json > "\$LCA_OUT/layers.jsonl"
 helping:   lca-helping --in ipc:lca --out - --tap ipc:helping | lca-tap --json > "\$LCA_OUT/helping.jsonl"
 check:     lca-check   --in ipc:lca > "\$LCA_OUT/check.txt"
@@ -165,7 +169,8 @@ say_plan() {
         def mb: if . >= 1e10 then "\(. / 1e9 | ceil) GB" else "\(. / 1e6 | ceil) MB" end;
         def duration: if . < 7200 then "\(. / 60 * 10 | ceil / 10) minutes"
             elif . < 172800 then "\(. / 3600 * 10 | ceil / 10) hours" else "\(. / 86400 * 10 | ceil / 10) days" end;
-        ($d.sets | map({key: .set, value: .n}) | from_entries) as $has
+        ([$w, 1] | max) as $w
+        | ($d.sets | map({key: .set, value: .n}) | from_entries) as $has
         | (if $sets != "" then $sets | split(",") elif $has.val then ["train", "val"] else ["train"] end) as $sets
         | ($sets - ["train"] | map($has[.] // error("the data have no set " + .) | [., $most // .] | min) | add // 0) as $held
         | (if $by_class > 0 then ($d.classes | length) else 1 end) as $rows
@@ -248,4 +253,4 @@ pipeline() {
 # Options without a default of the pipeline's own.
 data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets="" heldout=""
 by_class="" record="" plan="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume=""
-workers=$(nproc) optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson
+workers=$(nproc) pool=ipc:pool optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson

@@ -21,7 +21,7 @@ reports and the range in which it should lie. Takes some minutes for each run.
                      there already are not repeated
   --seeds A,B,...    a run for each; prints their mean and spread (default $seeds)
   --settings A,B,... of plain, sgd, adam (default $settings)
-  any option of pipelines/mnist-fc.sh but --record, --plan and --filter, for all runs
+  any option of pipelines/mnist-fc.sh but --record, --checkpoint-every, --plan, --filter and --resume, for all runs
 
 Leaves DIR/SETTING-SEED for each run, and DIR/paper.json: [{setting, number, paper, low,
 high, values, mean, sd, inside}]. Status 1 when a number lies outside its range. Of the
@@ -37,7 +37,7 @@ summary() { :; }
 run() {
     local setting=$1 seed=$2 options=()
     shift 2
-    [ ! -e "$out/$setting-$seed/summary.json" ] || return 0
+    [ "$(jq -r .status "$out/$setting-$seed/summary.json" 2>/dev/null)" != ok ] || return 0
     case $setting in
     plain) options=(--momentum 0 --lr 0.5) ;;
     sgd) ;;
@@ -161,7 +161,7 @@ rest=()
 while [ $# -gt 0 ]; do
     case $1 in
     -h|--help) usage; exit 0 ;;
-    --record|--plan|--filter) die "$1 is not for $name: see --help" ;;
+    --record|--plan|--filter|--resume|--checkpoint-every) die "$1 is not for $name: see --help" ;;
     --data|--out|--seeds|--settings|--iterations)
         [ $# -ge 2 ] || die "$1 needs a value: see --help"
         printf -v "${1#--}" %s "$2"

@@ -312,6 +312,7 @@ def main(seed, faults, steps):
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # nothing is left behind then either
     try:
         main(*map(int, sys.argv[1:]))
     except Wrong as e:

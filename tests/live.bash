@@ -62,3 +62,8 @@ still() {
 
 # frames FILE [OPTION]...: number of data frames, also while it is being written.
 frames() { lca-tap "${@:2}" --fields seq "$1" 2>/dev/null | grep -c '"seq"' || true; }
+
+# free_port: one on which nobody listens now.
+free_port() {
+    "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}

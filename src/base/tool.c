@@ -5,9 +5,11 @@
 #include <getopt.h>
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -320,18 +322,37 @@ int lca_tool_main(const struct lca_tool *tool, int argc, char **argv)
     lca_sig_early();
     lca_log_init(tool->name, getenv("LCA_STAGE"));
     int status = LCA_OK;
+    signal(SIGXFSZ, SIG_IGN);       /* a limit on the size of files is an error of write(2) */
     if (run(tool, argc, argv, &err) < 0) {
         status = err.status ? err.status : LCA_INTERNAL;
         if (status != LCA_PIPE && err.text[0])
             lca_error("%s", err.text);
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        if (status == LCA_OK && errno != EPIPE)
-            lca_error("cannot write to stdout: %s", strerror(errno));
+        lca_tool_stdout_failed(&err);
+        if (status == LCA_OK && err.status != LCA_PIPE)
+            lca_error("%s", err.text);
         if (status == LCA_OK)
-            status = errno == EPIPE ? LCA_PIPE : LCA_INTERNAL;
+            status = err.status;
     }
     return status;
+}
+
+int lca_tool_stdout_failed(struct lca_err *err)
+{
+    char path[PATH_MAX];
+    struct stat s;
+    int why = errno;
+    ssize_t n = readlink("/proc/self/fd/1", path, sizeof path - 1);
+    bool is_file = n > 0 && fstat(STDOUT_FILENO, &s) == 0 && S_ISREG(s.st_mode);
+    path[n > 0 ? n : 0] = 0;
+    errno = why;
+    if (why == EPIPE)
+        return lca_fail(err, LCA_PIPE, "whoever read stdout has gone");
+    if (why == ENOSPC || why == EDQUOT)
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot write to stdout%s%.400s: the disk is full: make room and start "
+                              "again", is_file ? ", " : "", is_file ? path : "");
+    return lca_fail_errno(err, LCA_INTERNAL, "cannot write to stdout%s%.400s", is_file ? ", " : "", is_file ? path : "");
 }
 
 int lca_tool_refuse_terminal(struct lca_err *err)

@@ -54,6 +54,9 @@ struct lca_tool {
  * flushed and checked: a full disk is an error. */
 int lca_tool_main(const struct lca_tool *tool, int argc, char **argv) LCA_MUST_USE;
 
+/* Fails, with errno: stdout cannot be written. The file that it leads to is named. */
+int lca_tool_stdout_failed(struct lca_err *err);
+
 /* Fails with LCA_USAGE when stdout is a terminal (frames are never shown raw). */
 int lca_tool_refuse_terminal(struct lca_err *err) LCA_MUST_USE;
 

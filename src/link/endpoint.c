@@ -46,6 +46,25 @@ static int named_socket(struct lca_endpoint *e, const char *name, struct lca_err
     return socket_at(e, path, err);
 }
 
+/* "tcp://HOST:PORT", before which the caller has taken off what follows the comma. */
+static int tcp_socket(struct lca_endpoint *e, const char *address, struct lca_err *err)
+{
+    if (!strrchr(address + 6, ':'))
+        return lca_fail(err, LCA_USAGE, "%s: write tcp://HOST:PORT", e->text);
+    e->kind = LCA_EP_SOCKET;
+    strcpy(e->where, address);
+    return 0;
+}
+
+/* address, bound where that of the file at `at` is wanted. */
+static int told_socket(struct lca_endpoint *e, const char *address, const char *at, struct lca_err *err)
+{
+    if (!*at || strlen(at) + strlen(".tap") >= sizeof e->at)
+        return lca_fail(err, LCA_USAGE, "%s: write at:FILE or tcp://HOST:PORT,at:FILE", e->text);
+    strcpy(e->at, at);
+    return tcp_socket(e, address, err);
+}
+
 int lca_endpoint_parse(struct lca_endpoint *e, const char *text, struct lca_err *err)
 {
     *e = (struct lca_endpoint){0};
@@ -68,12 +87,13 @@ int lca_endpoint_parse(struct lca_endpoint *e, const char *text, struct lca_err 
         return socket_at(e, text + 6, err);
     if (starts(text, "ipc:"))
         return named_socket(e, text + 4, err);
+    if (starts(text, "at:"))
+        return told_socket(e, "tcp://*:0", text + 3, err);
     if (starts(text, "tcp://")) {
-        if (!strrchr(text + 6, ':'))
-            return lca_fail(err, LCA_USAGE, "%s: write tcp://HOST:PORT", e->text);
-        e->kind = LCA_EP_SOCKET;
-        strcpy(e->where, text);
-        return 0;
+        char address[sizeof e->text];
+        const char *at = strstr(text, ",at:");
+        snprintf(address, sizeof address, "%.*s", (int)(at ? at - text : (long)strlen(text)), text);
+        return at ? told_socket(e, address, at + 4, err) : tcp_socket(e, address, err);
     }
     if (starts(text, "file:"))
         text += 5;
@@ -104,6 +124,10 @@ int lca_endpoint_tap(struct lca_endpoint *tap, const struct lca_endpoint *e, str
         return 0;
     }
     char *port = strrchr(tap->where, ':') + 1, *end;
+    if (*tap->at)
+        strcat(tap->at, ".tap");        /* told_socket left room */
+    if (*tap->at && strcmp(port, "0") == 0)
+        return 0;
     long number = strtol(port, &end, 10);
     if (*end || number < 1 || number > 65534)
         return lca_fail(err, LCA_USAGE, "%s: the port must be 1 to 65534", e->text);

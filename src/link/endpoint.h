@@ -6,6 +6,11 @@
  *                        /tmp/lca-UID
  *   ipc:///PATH          a socket of that path
  *   tcp://HOST:PORT
+ *   at:FILE              a socket whose address FILE tells: the side that binds takes a
+ *                        port that is free, on all of the host's interfaces, and writes
+ *                        it there; the side that connects waits for FILE
+ *   tcp://HOST:PORT,at:FILE   the same, bound to HOST and PORT (0: one that is free); the
+ *                        side that connects reads FILE alone
  *   PATH                 an existing socket, such as OUT/ipc/lca, or an existing file
  * Outputs and pools bind and inputs connect; a "bind+" or "connect+" before the
  * endpoint says otherwise. */
@@ -14,18 +19,22 @@
 
 #include "base/err.h"
 
+enum { LCA_ENDPOINT_SIZE = 512 };
+
 enum lca_endpoint_kind { LCA_EP_STDIO, LCA_EP_FILE, LCA_EP_SOCKET };
 
 struct lca_endpoint {
     enum lca_endpoint_kind kind;
     enum { LCA_EP_USUAL, LCA_EP_BIND, LCA_EP_CONNECT } side;
-    char text[160];         /* as given, for messages */
-    char where[160];        /* path of a file, or ZeroMQ address of a socket */
+    char text[LCA_ENDPOINT_SIZE];   /* as given, for messages */
+    char where[LCA_ENDPOINT_SIZE];  /* path of a file, or ZeroMQ address of a socket */
+    char at[LCA_ENDPOINT_SIZE];     /* the file that tells its address (rendezvous.h), or "" */
 };
 
 int lca_endpoint_parse(struct lca_endpoint *e, const char *text, struct lca_err *err) LCA_MUST_USE;
 
-/* The tap beside a socket: its address with ".tap" (ipc), or port + 1 (tcp). */
+/* The tap beside a socket: its address with ".tap" (ipc), or port + 1 (tcp); a free port
+ * stays one, and the file that tells it has ".tap" at its end. */
 int lca_endpoint_tap(struct lca_endpoint *tap, const struct lca_endpoint *e, struct lca_err *err) LCA_MUST_USE;
 
 #endif

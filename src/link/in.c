@@ -108,7 +108,7 @@ static int in_serve(struct lca_member *m, struct lca_err *err)
         in->cut |= in->connected && !in->acked_end;
         in->connected = false;
     }
-    if (lca_sock_check(&in->sock, err) < 0)
+    if ((!in->cut && !in->acked_end && lca_sock_follow(&in->sock, err) < 0) || lca_sock_check(&in->sock, err) < 0)
         return -1;
     if (in->connected && !in->cut && !in->hello_sent)
         say_hello(in);

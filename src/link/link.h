@@ -181,7 +181,8 @@ struct lca_link_args {
     {"out", 'o', LCA_OPT_LIST, &(a).out, "EP", "Where frames go; may be given several times "     \
      "(default: stdout).", 0, 0, false},                                                          \
     {"tap", 0, LCA_OPT_LIST, &(a).tap, "EP", "A socket for lca-tap alone, which is never waited " \
-     "for. Every --out on a socket has one anyway.", 0, 0, false},                                \
+     "for. Every --out on ipc has one anyway; on tcp --tap with the endpoint of --out opens it, " \
+     "on the next port.", 0, 0, false},                                                           \
     {"expect", 0, LCA_OPT_STR, &(a).expect, "A,B", "Names of consumers to wait for before the "   \
      "first frame (default: any one on each socket).", 0, 0, false},                              \
     LCA_LOST_OPT(a)

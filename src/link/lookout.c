@@ -62,7 +62,8 @@ static int add(struct lca_lookout *o, const char *name, const struct lca_endpoin
     struct lca_endpoint at;
     *w = (struct watched){.sock.lock = -1};
     snprintf(w->name, sizeof w->name, "%s", name);
-    if (lca_endpoint_tap(&at, e, err) < 0 || lca_sock_open(&w->sock, lca_link_context(o->link), &sub, &at, false, err) < 0)
+    if (lca_endpoint_tap(&at, e, err) < 0 ||
+        lca_sock_open(&w->sock, lca_link_context(o->link), &sub, &at, false, err) < 0)
         return -1;
     o->n_tap++;
     return 0;
@@ -114,7 +115,6 @@ static void look(struct lca_lookout *o)
 
 static int lookout_serve(struct lca_member *m, struct lca_err *err)
 {
-    (void)err;
     struct lca_lookout *o = self(m);
     double now = lca_now();
     bool any = false;
@@ -129,6 +129,8 @@ static int lookout_serve(struct lca_member *m, struct lca_err *err)
             w->gone = event == LCA_SOCK_LOST && (w->here || w->gone);
             w->here = event == LCA_SOCK_CONNECTED;
         }
+        if (lca_sock_check(&w->sock, err) < 0)
+            return -1;
         any |= w->here;
     }
     if (any)
@@ -329,8 +331,10 @@ int lca_lookout_find(char **dir, int room)
     if (own && *own) {
         consider(own, found, &n);
     } else {
+        /* /tmp is where they are without a folder of the user's own */
         consider_in(getenv("XDG_RUNTIME_DIR"), found, &n);
-        consider_in("/tmp", found, &n);
+        if (n == 0)
+            consider_in("/tmp", found, &n);
     }
     for (int k = 0; k < n; k++) {
         if (k < room)

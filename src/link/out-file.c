@@ -105,12 +105,14 @@ int lca_out_file_head(struct lca_out *o, struct target *t, struct lca_err *err)
     const struct lca_recording *r = &t->past;
     if (!r->has_head)
         return record(t, &o->head_packet, false, err);
+    t->refused = true;
     if (lca_recording_same(r, t->endpoint.where, &o->head, err) < 0)
         return -1;
     if (o->first > r->next)
         return lca_fail(err, LCA_CORRUPT, "%s ends after seq %" PRId64 "%s, and the stream begins at seq %" PRIu64 ": "
                         "what lies between is missing", t->endpoint.where, (int64_t)r->next - 1,
                         lca_recording_step(r).text, o->first);
+    t->refused = false;
     return 0;
 }
 
@@ -119,7 +121,8 @@ int lca_out_file_data(struct target *t, const struct lca_frame *f, struct lca_pa
     const struct lca_recording *r = &t->past;
     if (f->seq >= r->next)
         return record(t, p, false, err);
-    if (f->seq + 1 == r->next && f->crc != r->crc)
+    t->refused |= f->seq + 1 == r->next && f->crc != r->crc;
+    if (t->refused)
         return lca_fail(err, LCA_DIFFER, "%s has other bytes for seq %" PRIu64 "%s: the run diverged", t->endpoint.where,
                         f->seq, lca_recording_step(r).text);
     return 0;
@@ -129,7 +132,7 @@ int lca_out_file_eos(struct lca_out *o, struct target *t, struct lca_err *err)
 {
     const struct lca_recording *r = &t->past;
     /* a stream that ends before what the file has changes nothing, nor where that is all */
-    if (o->next < r->next || (r->whole && o->next == r->next))
+    if (t->refused || o->next < r->next || (r->whole && o->next == r->next))
         return 0;
     return record(t, &o->eos_packet, true, err);
 }

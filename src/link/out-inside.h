@@ -17,6 +17,7 @@ enum { MAX_PEERS = 64, MAX_TARGETS = 16, MAX_EXPECT = 32 };
 enum peer_state {
     PEER_LIVE,
     PEER_LOST,          /* connection gone; its frames are kept for its return */
+    PEER_LEFT,          /* said BYE; its frames are kept for a moment, see leave in out.c */
 };
 
 struct peer {
@@ -27,13 +28,14 @@ struct peer {
     uint64_t next, done, lim;
     bool head_sent, eos_sent, eos_done;
     bool back;          /* it was here before, perhaps with a producer before us */
-    double lost_at;
+    double lost_at;     /* or left */
 };
 
 struct target {
     struct lca_endpoint endpoint;
     struct lca_writer *writer;      /* files and pipes */
     struct lca_recording past;      /* what a file holds that is gone on with */
+    bool refused;                   /* it is not of this stream, and stays as it is */
     struct lca_sock sock;           /* sockets; taps alone have none */
     struct lca_publish tap;
     bool tap_only;

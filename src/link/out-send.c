@@ -155,7 +155,9 @@ bool lca_out_room(struct lca_out *o)
         return false;
     const struct peer *who;
     uint64_t lag = o->next - lca_out_slowest(o, &who);
-    if (!lca_out_has_sockets(o) || lag < o->window) {
+    /* whoever is stopped finishes its step, and does not wait until one that has left is forgotten */
+    bool stop = who && who->state == PEER_LEFT && lca_link_want(o->link) == LCA_SIG_STOP;
+    if (!lca_out_has_sockets(o) || lag < o->window || stop) {
         lca_patience_reset(&o->patience);
         return true;
     }
@@ -280,7 +282,7 @@ static const char *open_consumer(const struct lca_out *o)
         if (!o->joined[k])
             return o->expect[k];
     for (int k = 0; k < o->n_peer; k++)
-        if (!o->peer[k].eos_done)
+        if (!o->peer[k].eos_done && o->peer[k].state != PEER_LEFT)
             return o->peer[k].name;
     return NULL;
 }

@@ -242,6 +242,20 @@ static void peer_gone(struct lca_out *o, struct peer *p)
     p->lost_at = lca_now();
 }
 
+/* A run that is stopped has all its stages leave at once, each when it learns of it. What a
+ * consumer has not processed must not count as done meanwhile: we might let go, and have
+ * those before us let go, of what the run is gone on from. */
+static void leave(struct lca_out *o, struct peer *p)
+{
+    lca_info("%s: %s left at seq %llu", p->target->endpoint.text, p->name, (unsigned long long)p->done);
+    p->state = PEER_LEFT;
+    p->lost_at = lca_now();
+    if (!o->drop && !o->aborted && !p->eos_done && p->done < o->next)
+        return;
+    lca_out_forget(o, p);
+    lca_out_release(o);
+}
+
 static void probe(struct lca_out *o, struct target *t)
 {
     double now = lca_now();
@@ -273,9 +287,7 @@ static int receive(struct lca_out *o, struct target *t)
             if (p && f.kind == LCA_KIND_ack) {
                 ack(o, p, &f.u.ack);
             } else if (p && f.kind == LCA_KIND_bye) {
-                lca_info("%s: %s left at seq %llu", t->endpoint.text, p->name, (unsigned long long)p->done);
-                lca_out_forget(o, p);
-                lca_out_release(o);
+                leave(o, p);
             } else if (p && f.kind == LCA_KIND_err) {
                 lca_warn("%s: %s gives up: %s", t->endpoint.text, p->name, f.u.err.msg);
             }
@@ -309,14 +321,20 @@ int lca_out_serve(struct lca_member *m, struct lca_err *err)
     }
     lca_out_publish_status(o, false);
     double now = lca_now();
-    for (int k = 0; k < o->n_peer; k++) {
+    for (int k = o->n_peer - 1; k >= 0; k--) {
         struct peer *p = &o->peer[k];
-        if (p->state == PEER_LIVE)
+        if (p->state == PEER_LIVE) {
             lca_out_pump(o, p);
-        else if (now > p->lost_at + o->lost)
+        } else if (p->state == PEER_LEFT) {
+            if (now <= p->lost_at + LCA_FAREWELL)
+                continue;
+            lca_out_forget(o, p);
+            lca_out_release(o);
+        } else if (now > p->lost_at + o->lost) {
             return lca_fail(err, LCA_PEER, "%s lost, last acknowledged seq %llu of %llu%s", p->name,
                             (unsigned long long)p->done, (unsigned long long)o->next,
                             lca_step_of(&o->head.u.head, p->done).text);
+        }
     }
     return 0;
 }
@@ -344,8 +362,8 @@ int lca_out_due(struct lca_member *m)
         }
     }
     for (int k = 0; k < o->n_peer; k++)
-        if (o->peer[k].state == PEER_LOST) {
-            double next = o->peer[k].lost_at + o->lost;
+        if (o->peer[k].state != PEER_LIVE) {
+            double next = o->peer[k].lost_at + (o->peer[k].state == PEER_LEFT ? LCA_FAREWELL : o->lost);
             at = at == 0 || next < at ? next : at;
         }
     for (int k = 0; k < o->n_target; k++) {

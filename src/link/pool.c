@@ -333,7 +333,7 @@ struct lca_pool *lca_pool_open(struct lca_link *l, const struct lca_pool_opts *o
     if (lca_endpoint_parse(&p->endpoint, o->endpoint, err) < 0)
         goto fail;
     if (p->endpoint.kind != LCA_EP_SOCKET) {
-        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME or tcp://HOST:PORT", o->endpoint);
+        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME, tcp://HOST:PORT or at:FILE", o->endpoint);
         goto fail;
     }
     if (lca_sock_open(&p->sock, lca_link_context(l), &sock, &p->endpoint, true, err) < 0)

@@ -13,8 +13,9 @@ enum { SMALL = 32 * 1024 };         /* bytes of a payload that goes with its hea
 int lca_publish_open(struct lca_publish *p, const struct lca_context *context, const struct lca_endpoint *e, uint64_t parts,
                      struct lca_err *err)
 {
-    /* two iterations; a short linger, so that a tap sees EOS */
-    struct lca_sock_opts o = {ZMQ_XPUB, parts ? (int)(2 * parts + 2) : 64, 64, 200, NULL};
+    /* two iterations; subscriptions are short, the handshake of keys is not; a short linger,
+     * so that a tap sees EOS */
+    struct lca_sock_opts o = {ZMQ_XPUB, parts ? (int)(2 * parts + 2) : 64, 1024, 200, NULL};
     struct lca_endpoint at;
     if (lca_endpoint_tap(&at, e, err) < 0)
         return -1;

@@ -74,7 +74,8 @@ static int read_all(struct lca_recording *r, struct lca_reader *from, struct lca
             break;
         }
         if (f.kind == LCA_KIND_eos) {
-            r->whole = strcmp(f.u.eos.status, "ok") == 0 && f.u.eos.next == seq && seq == r->next;
+            r->ended = strcmp(f.u.eos.status, "failed") != 0 && f.u.eos.next == seq && seq == r->next;
+            r->whole = r->ended && strcmp(f.u.eos.status, "ok") == 0;
             if (!r->whole)
                 stopped(r, "ends as %s%s%s", f.u.eos.status, f.u.eos.why ? ": " : "", f.u.eos.why ? f.u.eos.why : "");
             break;
@@ -197,17 +198,22 @@ int lca_recording_copy(const struct lca_recording *r, const char *path, const ch
     return result;
 }
 
+static int sync_at(const char *path, int flags)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    int result = fd < 0 ? -1 : fsync(fd);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
 /* A new name lasts when its folder is on disk. */
 static int sync_folder(const char *path)
 {
     char dir[PATH_MAX];
     const char *slash = strrchr(path, '/');
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = fd < 0 ? -1 : fsync(fd);
-    if (fd >= 0)
-        close(fd);
-    return result;
+    return sync_at(dir, O_DIRECTORY);
 }
 
 int lca_recording_mend(const struct lca_recording *r, const char *path, const char *eos, bool keep,
@@ -224,7 +230,8 @@ int lca_recording_mend(const struct lca_recording *r, const char *path, const ch
         unlink(part);
         return -1;
     }
-    if ((keep && link(path, old) < 0) || rename(part, path) < 0 || sync_folder(path) < 0) {
+    /* closing a compressed file has written to it once more */
+    if (sync_at(part, 0) < 0 || (keep && link(path, old) < 0) || rename(part, path) < 0 || sync_folder(path) < 0) {
         lca_fail_errno(err, LCA_INTERNAL, "cannot put the repaired %s in its place", path);
         unlink(part);
         return -1;

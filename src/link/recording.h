@@ -22,7 +22,8 @@ struct lca_recording {
     uint64_t bytes;             /* of all up to there, uncompressed */
     uint64_t rest;              /* bytes of the file that follow; of a compressed one 1, if any do */
     bool compressed;
-    bool whole;                 /* EOS follows at once, with status ok */
+    bool ended;                 /* EOS follows at once, with status ok or interrupted .. */
+    bool whole;                 /* .. and it is ok */
     char why[300];              /* "ends within a frame after 120 whole frames"; "" if whole */
 };
 

@@ -12,11 +12,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "link/rendezvous.h"
 
 /* A handshake that is broken off at once, so often within so many seconds, is no
  * accident: a peer that dies on the way, or does not answer for a while, is one. */
 enum { BROKEN_OFF = 5 };
 #define BROKEN_WITHIN 10.0
+
+/* What an encrypted message has more than a plain one, at most, in bytes (33 by RFC 26). */
+enum { CURVE_ADDS = 64 };
 
 bool lca_peer_same(const struct lca_peer_id *a, const struct lca_peer_id *b)
 {
@@ -86,6 +90,57 @@ static void set_int(void *zmq, int option, int value)
     zmq_setsockopt(zmq, option, &value, sizeof value);
 }
 
+/* Tells where others find the socket that has been bound. */
+static int tell(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
+{
+    static const char *const every[] = {"tcp://0.0.0.0:", "tcp://[::]:"};
+    char address[128], host[256];       /* numeric, whatever name was bound */
+    size_t len = sizeof address;
+    if (zmq_getsockopt(s->zmq, ZMQ_LAST_ENDPOINT, address, &len) < 0 || gethostname(host, sizeof host) < 0)
+        return lca_fail_errno(err, LCA_INTERNAL, "cannot tell the address of %s", e->text);
+    host[sizeof host - 1] = 0;
+    strcpy(s->told, address);
+    for (int k = 0; k < 2; k++)
+        if (strncmp(address, every[k], strlen(every[k])) == 0)
+            snprintf(s->told, sizeof s->told, "tcp://%s:%s", host, address + strlen(every[k]));
+    if (lca_rendezvous_write(e->at, s->told, err) < 0)
+        return lca_err_prefix(err, "%s", e->text);
+    strcpy(s->at, e->at);
+    return 0;
+}
+
+/* Sets what a tcp socket needs before it binds or connects to e: keys, or that e is here. */
+static int guard_tcp(struct lca_sock *s, const struct lca_endpoint *e, struct lca_err *err)
+{
+    set_int(s->zmq, ZMQ_IPV6, strchr(e->where, '[') != NULL);
+    s->keys = lca_curve_has_key(s->curve);
+    return lca_curve_apply(s->curve, s->zmq, e, s->bound, err);
+}
+
+int lca_sock_follow(struct lca_sock *s, struct lca_err *err)
+{
+    char address[sizeof s->told];
+    if (!*s->at || s->bound || s->connected || lca_now() < s->look_at)
+        return 0;
+    s->look_at = lca_now() + 0.5;
+    int got = lca_rendezvous_read(s->at, address, sizeof address, err);
+    if (got <= 0 || strcmp(address, s->told) == 0)
+        return got < 0 ? -1 : 0;
+    if (*s->told)
+        zmq_disconnect(s->zmq, s->told);
+    strcpy(s->told, address);
+    s->why = NULL;
+    s->broken = 0;
+    struct lca_endpoint e = {.kind = LCA_EP_SOCKET};
+    strcpy(e.text, s->text);
+    strcpy(e.where, address);
+    if (guard_tcp(s, &e, err) < 0)
+        return -1;
+    if (zmq_connect(s->zmq, s->told) < 0)
+        return lca_fail(err, LCA_USAGE, "cannot connect to %s, which %s tells: %s", s->told, s->at, zmq_strerror(errno));
+    return 0;
+}
+
 int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool usual_bind, struct lca_err *err)
 {
@@ -107,7 +162,6 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
     set_int(s->zmq, ZMQ_HANDSHAKE_IVL, 5000);
     set_int(s->zmq, ZMQ_RECONNECT_IVL, 20);
     set_int(s->zmq, ZMQ_RECONNECT_IVL_MAX, 500);
-    zmq_setsockopt(s->zmq, ZMQ_MAXMSGSIZE, &o->max_message, sizeof o->max_message);
     if (o->type == ZMQ_ROUTER)
         set_int(s->zmq, ZMQ_ROUTER_MANDATORY, 1);
     /* what is queued for a connection that is lost goes with it: a stale HELLO must not
@@ -121,10 +175,9 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
     if (!ipc) {
         set_int(s->zmq, ZMQ_HEARTBEAT_IVL, 5000);
         set_int(s->zmq, ZMQ_HEARTBEAT_TIMEOUT, 30000);
-        set_int(s->zmq, ZMQ_IPV6, strchr(e->where, '[') != NULL);
-        if (lca_curve_apply(context->curve, s->zmq, e, bind, err) < 0)
+        s->curve = context->curve;
+        if ((bind || !*e->at) && guard_tcp(s, e, err) < 0)
             goto fail;
-        s->keys = lca_curve_has_key(context->curve);
     } else if (bind) {
         uid_t uid = geteuid();
         if (zmq_setsockopt(s->zmq, ZMQ_IPC_FILTER_UID, &uid, sizeof uid) < 0) {
@@ -132,6 +185,8 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
             goto fail;
         }
     }
+    int64_t max_message = o->max_message + (s->keys ? CURVE_ADDS : 0);
+    zmq_setsockopt(s->zmq, ZMQ_MAXMSGSIZE, &max_message, sizeof max_message);
     char inproc[64];
     snprintf(inproc, sizeof inproc, "inproc://monitor-%d", atomic_fetch_add(&serial, 1));
     if (zmq_socket_monitor(s->zmq, inproc, WATCHED) < 0 || !(s->monitor = zmq_socket(context->zmq, ZMQ_PAIR)) ||
@@ -140,6 +195,12 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
         goto fail;
     }
     set_int(s->monitor, ZMQ_LINGER, 0);
+    if (!bind && *e->at) {
+        strcpy(s->at, e->at);
+        if (lca_sock_follow(s, err) < 0)
+            goto fail;
+        return 0;
+    }
     mode_t mask = umask(077);
     int done = bind ? zmq_bind(s->zmq, e->where) : zmq_connect(s->zmq, e->where);
     umask(mask);
@@ -149,6 +210,8 @@ int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const s
                                      : zmq_strerror(errno));
         goto fail;
     }
+    if (*e->at && tell(s, e, err) < 0)
+        goto fail;
     return 0;
 fail:
     lca_sock_close(s);
@@ -157,6 +220,8 @@ fail:
 
 void lca_sock_close(struct lca_sock *s)
 {
+    if (s->bound && *s->at)
+        lca_rendezvous_remove(s->at, s->told);
     if (s->refused.n > s->refused.said)
         lca_note("%s: refused %lu connections in all", s->text, s->refused.n);
     if (s->zmq) {
@@ -302,7 +367,10 @@ static void refused_by(struct lca_sock *s, uint16_t what, uint32_t value)
             s->why = "this is no such socket of lca: another port, or another program";
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        /* who cannot open our first message says nothing and hangs up */
+        /* who cannot open our first message says nothing and hangs up; who does not answer
+         * in time may be stopped, and these events may be read long after */
+        if (value != EPIPE && value != ECONNRESET)
+            break;
         if (s->broken == 0 || now > s->broken_at + BROKEN_WITHIN) {
             s->broken = 0;
             s->broken_at = now;
@@ -334,6 +402,7 @@ enum lca_sock_event lca_sock_event(struct lca_sock *s)
         zmq_msg_close(&event);
         if (!some)
             return LCA_SOCK_NOTHING;
+        s->connected = e.what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
         if (e.what == ZMQ_EVENT_DISCONNECTED)
             return LCA_SOCK_LOST;
         if (e.what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {

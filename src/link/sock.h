@@ -31,12 +31,17 @@ struct lca_sock {
     int lock;               /* file descriptor of the lock beside an ipc socket, or -1 */
     char path[160];         /* of the bound ipc socket, "" otherwise */
 
-    char text[160];         /* of the endpoint, for messages */
-    bool bound, keys;       /* keys: it speaks CURVE */
+    char text[LCA_ENDPOINT_SIZE];   /* of the endpoint, for messages */
+    bool bound, connected, keys;    /* keys: it speaks CURVE */
     struct lca_refused refused;     /* bound: connections that were */
     const char *why;        /* connecting: what the other side has against us, or NULL */
     int broken;             /* handshakes broken off in a row */
     double broken_at;       /* the first of them */
+
+    char at[LCA_ENDPOINT_SIZE];     /* the file that tells its address (rendezvous.h), or "" */
+    char told[LCA_ENDPOINT_SIZE];   /* bound: the address that we wrote there; else the one connected to, or "" */
+    double look_at;         /* connecting: when to look into the file again */
+    const struct lca_curve *curve;  /* and the keys for the address that it tells; borrowed */
 };
 
 struct lca_sock_opts {
@@ -49,10 +54,16 @@ struct lca_sock_opts {
 
 /* Makes, sets options, binds or connects. An ipc socket lies in a folder that is ours
  * alone, made where it is missing, and takes no peer of another user. Its path is locked:
- * a second bind is LCA_USAGE and names the process that holds it. */
+ * a second bind is LCA_USAGE and names the process that holds it. Where a file tells the
+ * address, a socket that is bound writes it, one that connects follows it: lca_sock_follow. */
 int lca_sock_open(struct lca_sock *s, const struct lca_context *context, const struct lca_sock_opts *o,
                   const struct lca_endpoint *e, bool bind, struct lca_err *err) LCA_MUST_USE;
 void lca_sock_close(struct lca_sock *s);
+
+/* While not connected: looks whether the file of a rendezvous is there, or tells another
+ * address than before, and connects to that; twice a second at most. To be called as
+ * often as the events are asked for; does nothing for any other socket. */
+int lca_sock_follow(struct lca_sock *s, struct lca_err *err) LCA_MUST_USE;
 
 /* SUB: takes another topic, or no longer. */
 void lca_sock_subscribe(struct lca_sock *s, const char *topic, bool wanted);

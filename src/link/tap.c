@@ -78,6 +78,8 @@ static int tap_serve(struct lca_member *m, struct lca_err *err)
             t->gone_at = lca_now();
         }
     }
+    if (t->sock.zmq && lca_sock_follow(&t->sock, err) < 0)
+        return -1;
     return lca_sock_check(&t->sock, err);
 }
 

@@ -13,6 +13,9 @@
 /* One unit computed, one waiting: the next is here when the first is done. */
 enum { SLOTS = 2 };
 
+/* Seconds that BYE may take when we leave: the pool may be busy, or stopped. */
+#define LEAVE_WAIT 5.0
+
 struct kept {
     uint64_t pt, it, got;       /* got: parameters received */
     uint64_t used;              /* when, in messages: the least recent goes first */
@@ -31,6 +34,7 @@ struct lca_worker {
     struct lca_buf head_bytes, bytes;
     bool connected, joined, has_head, bye, leaving;
     double gone_at, lost;
+    double leave_by;            /* told to stop and without work: when to go without BYE; 0: not yet */
     struct kept kept[SLOTS];
     struct lca_job queue[SLOTS];
     int n_queue;
@@ -48,7 +52,7 @@ static struct lca_worker *self(struct lca_member *m)
 static int connect_pool(struct lca_worker *w, struct lca_err *err)
 {
     struct lca_sock_opts o = {ZMQ_DEALER, 0, LCA_PACKET_MAX, 10000, NULL};
-    w->connected = w->joined = false;
+    w->connected = w->joined = w->leaving = false;
     return lca_sock_open(&w->sock, lca_link_context(w->link), &o, &w->endpoint, false, err);
 }
 
@@ -174,6 +178,8 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         w->gone_at = lca_now();
         return connect_pool(w, err);
     }
+    if (!w->bye && lca_sock_follow(&w->sock, err) < 0)
+        return -1;
     if (w->connected && !w->joined)
         say_join(w);
     if (w->gone_at > 0 && lca_now() > w->gone_at + w->lost)
@@ -241,7 +247,7 @@ struct lca_worker *lca_worker_open(struct lca_link *l, const struct lca_worker_o
     if (lca_endpoint_parse(&w->endpoint, o->endpoint, err) < 0)
         goto fail;
     if (w->endpoint.kind != LCA_EP_SOCKET) {
-        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME or tcp://HOST:PORT", o->endpoint);
+        lca_fail(err, LCA_USAGE, "--pool %s: a pool is a socket: ipc:NAME, tcp://HOST:PORT or at:FILE", o->endpoint);
         goto fail;
     }
     if (connect_pool(w, err) < 0)
@@ -253,11 +259,17 @@ fail:
     return NULL;
 }
 
-static void say_leave(struct lca_worker *w)
+/* Told to stop: the pool learns it at once, so that it gives us nothing more. */
+static bool told_to_stop(struct lca_worker *w)
 {
-    struct lca_frame f = LCA_FRAME(leave);
-    f.u.leave.why = "told to stop";
-    w->leaving = lca_sock_say(&w->sock, NULL, &f) == 1;
+    if (lca_link_want(w->link) != LCA_SIG_STOP)
+        return false;
+    if (w->joined && !w->leaving) {
+        struct lca_frame f = LCA_FRAME(leave);
+        f.u.leave.why = "told to stop";
+        w->leaving = lca_sock_say(&w->sock, NULL, &f) == 1;
+    }
+    return true;
 }
 
 int lca_worker_head(struct lca_worker *w, struct lca_frame **head, struct lca_err *err)
@@ -278,12 +290,11 @@ int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *e
     if (lca_link_serve(w->link, err) < 0)
         return -1;
     for (;;) {
-        if (lca_link_want(w->link) == LCA_SIG_STOP) {
-            if (!w->connected)
-                return 0;       /* the pool has gone, and gives our units to others */
-            if (!w->leaving)
-                say_leave(w);
-        }
+        bool told = told_to_stop(w);
+        if (lca_link_want(w->link) == LCA_SIG_ABORT)
+            return lca_fail(err, LCA_ABORTED, "interrupted");
+        if (told && !w->connected)
+            return 0;           /* the pool has gone, and gives our units to others */
         /* what is still queued after BYE has been done by somebody else */
         if (w->bye)
             return 0;
@@ -291,6 +302,10 @@ int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *e
             *job = w->queue[0];
             return 1;
         }
+        if (told && w->leave_by == 0)
+            w->leave_by = lca_now() + LEAVE_WAIT;
+        if (told && lca_now() > w->leave_by)
+            return 0;
         if (lca_link_wait(w->link, 1000, err) < 0)
             return -1;
     }
@@ -309,6 +324,7 @@ int lca_worker_done(struct lca_worker *w, const struct lca_job *job, const struc
                     double sec, struct lca_err *err)
 {
     uint64_t P = w->head.u.head.P;
+    told_to_stop(w);        /* ahead of the result, for which the pool would give another unit */
     for (int r = 0; r < n; r++) {
         for (uint64_t off = 0, part = 0; off < P; off += LCA_SLICE, part++) {
             uint64_t len = P - off < LCA_SLICE ? P - off : LCA_SLICE;

@@ -35,7 +35,7 @@ struct lca_worker *lca_worker_open(struct lca_link *l, const struct lca_worker_o
 int lca_worker_head(struct lca_worker *w, struct lca_frame **head, struct lca_err *err) LCA_MUST_USE;
 
 /* Waits for work. 1: job filled; 0: the run is over, or we were told to stop and all
- * that we held is done. */
+ * that we held is done: the pool has then been told that we leave. */
 int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *err) LCA_MUST_USE;
 
 /* Answers a job with n rows in order of class; sec: seconds that computing took. */

@@ -339,8 +339,9 @@ int lca_checkpoint_load(struct lca_checkpoint *c, const char *path, bool oldest,
             *err = why;
         if (result == 0 || why.status != LCA_CORRUPT)
             break;
-        if (k + 1 < s.n)
-            lca_warn("%s", why.text);
+        lca_warn("%s", why.text);
+        lca_fail(err, LCA_CORRUPT, "--resume: none of the %zu checkpoints in %s is good: without them training begins "
+                 "at step 0", s.n, path);
     }
     free(s.at);
     return result;

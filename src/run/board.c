@@ -356,6 +356,24 @@ struct lca_row *lca_board_rows(const struct lca_board *b, double now, int *n)
     return row;
 }
 
+/* known: who gives it work has told lately. */
+static void worker_state(struct lca_row *r, const json_t *w, bool ended, bool known)
+{
+    static const struct {
+        const char *name;
+        int mood;
+    } states[] = {{"idle", LCA_ROW_FINE}, {"busy", LCA_ROW_FINE}, {"leaving", LCA_ROW_WAITS}, {"late", LCA_ROW_BAD}};
+    if (ended)
+        set_state(r, "done", LCA_ROW_FINE);
+    else if (json_object_get(w, "gone"))
+        set_state(r, "gone", LCA_ROW_BAD);
+    else
+        set_state(r, "?", LCA_ROW_WAITS);
+    for (size_t s = 0; known && strcmp(r->state, "?") == 0 && s < sizeof states / sizeof *states; s++)
+        if (strcmp(text(w, "state"), states[s].name) == 0)
+            set_state(r, states[s].name, states[s].mood);
+}
+
 static int late_first(const void *a, const void *b)
 {
     return (int)((const struct lca_row *)b)->mood - (int)((const struct lca_row *)a)->mood;
@@ -373,14 +391,9 @@ struct lca_row *lca_board_workers(const struct lca_board *b, double now, int *n)
         const struct lca_board_stage *t = &b->stage[p];
         bool known = !t->gone && now <= t->at + SILENT;
         json_array_foreach(json_object_get(t->status, "workers"), k, w) {
-            static const char *const states[] = {"idle", "busy", "leaving", "late"};
             struct lca_row *r = &row[(*n)++];
             *r = empty;
-            bool left = json_object_get(w, "gone"), ended = *text(t->status, "end");
-            set_state(r, ended ? "done" : left ? "gone" : "?", ended ? LCA_ROW_FINE : left ? LCA_ROW_BAD : LCA_ROW_WAITS);
-            for (size_t s = 0; known && !left && !ended && s < sizeof states / sizeof *states; s++)
-                if (strcmp(text(w, "state"), states[s]) == 0)
-                    set_state(r, states[s], s < 2 ? LCA_ROW_FINE : s < 3 ? LCA_ROW_WAITS : LCA_ROW_BAD);
+            worker_state(r, w, *text(t->status, "end"), known);
             copy(r->name, sizeof r->name, text(w, "name"));
             copy(r->host, sizeof r->host, text(w, "host"));
             r->held = number(w, "held");

@@ -42,7 +42,8 @@ struct lca_board {
 
 /* Takes the header of a frame as JSON, borrowed: STATUS, or of the lca stream HEAD and the
  * lca frames; others are passed over. */
-int lca_board_take(struct lca_board *b, const json_t *frame, const char *tap, double now, struct lca_err *err) LCA_MUST_USE;
+int lca_board_take(struct lca_board *b, const json_t *frame, const char *tap, double now,
+                   struct lca_err *err) LCA_MUST_USE;
 
 /* The stage behind the tap has gone. */
 void lca_board_gone(struct lca_board *b, const char *tap);

@@ -151,7 +151,7 @@ static int repair(struct lca_err *err)
         lca_fail(err, LCA_CORRUPT, "%s %s; no step of it is whole: there is nothing to keep", repair_arg, r.why);
         goto out;
     }
-    if (r.whole)
+    if (r.ended)
         lca_note("%s is whole: there is nothing to repair", repair_arg);
     else
         say_what(&r);
@@ -159,7 +159,7 @@ static int repair(struct lca_err *err)
     if (!in_place)
         result = lca_recording_copy(&r, from.where, to.kind == LCA_EP_FILE ? to.where : "-", why, err);
     else
-        result = r.whole ? 0 : lca_recording_mend(&r, from.where, why, true, err);
+        result = r.ended ? 0 : lca_recording_mend(&r, from.where, why, true, err);
 out:
     lca_recording_clear(&r);
     return result;

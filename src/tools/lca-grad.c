@@ -31,7 +31,8 @@ static struct {
 
 static const struct lca_opt opts[] = {
     {"data", 'd', LCA_OPT_STR, &opt.data, "FILE", "Data file made by lca-data.", 0, 0, true},
-    {"pool", 'p', LCA_OPT_STR, &opt.pool, "EP", "Work for the lca-integrate that binds this socket.", 0, 0, false},
+    {"pool", 'p', LCA_OPT_STR, &opt.pool, "EP", "Work for the lca-integrate that binds this socket (default: "
+     "$LCA_CONNECT, where that is set and --in is not given).", 0, 0, false},
     {"net", 'N', LCA_OPT_STR, &opt.net, "NAME|FILE", "Network. Streams bring their own; with --net theirs must be it.",
      0, 0, false},
     {"device", 'D', LCA_OPT_STR, &opt.device, "DEVICE", "cpu, or cpu:avx512, cpu:avx2, cpu:vec4 to hold it to an "
@@ -456,6 +457,9 @@ static int run(int argc, char **argv, struct lca_err *err)
 {
     (void)argc, (void)argv;
     struct grad g = {0};
+    const char *connect = getenv("LCA_CONNECT");
+    if (!opt.pool && !opt.link.in && connect && *connect)
+        opt.pool = connect;
     int result = opt.benchmark ? benchmark(&g, err) : opt.pool ? work(&g, err) : filter(&g, err);
     grad_clear(&g);
     return result;
@@ -467,10 +471,13 @@ static const struct lca_tool tool = {
     .usage = "--data FILE [--pool EP] [OPTION]...",
     .about = "With --pool it is a worker: it joins the lca-integrate that binds the socket, takes chunks of the data, "
              "and returns the loss and the gradient of each. Workers may come and go during a run; the results are "
-             "the same bytes for any number of them. Start one per core: a process is one thread.\n\n"
+             "the same bytes for any number of them. Start one per core: a process is one thread. SIGTERM makes a "
+             "worker finish the chunks that it has, leave and exit with 0; a second signal ends it at once, and others "
+             "do its chunks.\n\n"
              "Without it is a filter from a theta stream to a grad stream: the mean loss and gradient of a set at "
              "each theta.\n\nWith --benchmark it prints how long loss and gradient take.",
     .examples = "  lca-grad --data mnist.data --pool ipc:pool\n"
+                "  lca-grad --data mnist.data --pool at:/shared/run/pool   # the file tells the address\n"
                 "  lca-grad --data mnist.data < thetas.lca > grads.lca\n"
                 "  lca-grad --benchmark --net mnist-fc --examples 55000",
     .opts = opts,

@@ -573,6 +573,9 @@ static int take(struct integrate *x, struct lca_err *err)
     if (x->ended || (x->steps && lca_steps_in_flight(x->steps) >= x->ahead))
         return 0;
     int got = lca_in_poll(x->in, &f, err);
+    if (got < 0 && err->status == LCA_USAGE && x->past.next > 0 && !x->steps)
+        return lca_err_prefix(err, "cannot go on at step %" PRIu64 " (without its checkpoints training begins at step "
+                              "0)", x->past.next / x->past.parts);
     if (got <= 0)
         return got;
     if (f->kind == LCA_KIND_head)

@@ -25,7 +25,7 @@
 enum { SOCKET_NAME = 40, MAX_STAGE_FILE = 1 << 20 };
 
 /* Seconds that the end of the last run in the folder may take: its guard's work. */
-#define LAST_RUN 15.0
+#define LAST_RUN 8.0
 
 static const char *out_arg, *progress_arg, *resume_arg;
 static long iterations;
@@ -113,8 +113,8 @@ static int find_places(struct places *p, const char *out, struct lca_err *err)
     snprintf(p->log, sizeof p->log, "%s/log", p->out);
     snprintf(p->link, sizeof p->link, "%s/ipc", p->out);
     if (!resume_arg && access(p->run_json, F_OK) == 0)
-        return lca_fail(err, LCA_USAGE, "%s already holds a run: go on with it by --resume %s, choose another "
-                        "--out or remove it", p->out, out);
+        return lca_fail(err, LCA_USAGE, "%s already holds a run: choose another --out or remove it; --resume %s goes "
+                        "on with one that was cut off", p->out, out);
     return 0;
 }
 
@@ -261,7 +261,7 @@ static int check_args(int argc, struct lca_err *err)
         return lca_fail(err, LCA_USAGE, "--resume DIR goes on with the stages and options of the run in DIR: give no "
                         "FILE, and of the options --progress and --quiet alone");
     if (!resume_arg && !argc)
-        return lca_fail(err, LCA_USAGE, "give FILE, the list of stages, or --resume DIR: see --help");
+        return lca_fail(err, LCA_USAGE, "usage: lca-run --out DIR [OPTION]... FILE, or lca-run --resume DIR");
     return 0;
 }
 

@@ -131,7 +131,7 @@ static int write_out(struct tap *t, struct lca_err *err)
 {
     if (fwrite(t->line.data, 1, t->line.len, stdout) != t->line.len ||
         (t->live && fflush(stdout) != 0))
-        return lca_fail_errno(err, LCA_INTERNAL, "cannot write to stdout");
+        return lca_tool_stdout_failed(err);
     return 0;
 }
 

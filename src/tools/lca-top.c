@@ -34,6 +34,7 @@ static struct {
     double interval;
     long count;
     bool json;
+    struct lca_safety safety;
 } opt;
 
 static const struct lca_opt opts[] = {
@@ -43,6 +44,8 @@ static const struct lca_opt opts[] = {
     {"json", 'j', LCA_OPT_FLAG, &opt.json, NULL, "Each STATUS frame as a line of JSON, as it comes.", 0, 0, true},
     {0},
 };
+
+static const struct lca_opt link_opts[] = {LCA_SAFETY_OPTS(opt.safety), {0}};
 
 struct run {
     const char *at;
@@ -217,7 +220,8 @@ static int take(struct top *t, struct run *r, struct lca_err *err)
         }
         json_t *j = lca_frame_json(f);
         bool status = f->kind == LCA_KIND_status;
-        int result = j ? lca_board_take(&r->board, j, tap, lca_now(), err) : lca_fail(err, LCA_INTERNAL, "out of memory");
+        int result = j ? lca_board_take(&r->board, j, tap, lca_now(), err)
+                       : lca_fail(err, LCA_INTERNAL, "out of memory");
         if (result == 0 && opt.json && status && !(opt.count && t->shown >= opt.count))
             result = print_json(t, j, err);
         json_decref(j);
@@ -381,8 +385,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     t.color = t.terminal && !(no_color && *no_color);
     if (opt.interval == 0)
         opt.interval = t.terminal ? LIVE : PLAIN;
-    if (!(t.link = lca_link_new(LCA_SIG_SOURCE, err)))
-        return -1;
+    if (!(t.link = lca_link_new(LCA_SIG_SOURCE, err)) || lca_link_secure(t.link, &opt.safety, err) < 0)
+        goto out;
     for (int k = 0; k < argc; k++)
         if (add_run(&t, argv[k], err) < 0)
             goto out;
@@ -428,6 +432,7 @@ static const struct lca_tool tool = {
         "  lca-top -n 1 out | grep late     # a look, once\n"
         "  lca-top --json out > status.jsonl",
     .opts = opts,
+    .more = link_opts,
     .max_args = -1,
     .run = run,
 };

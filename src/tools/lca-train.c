@@ -381,8 +381,15 @@ static int send_gradient(struct train *t, struct lca_err *err)
     return lca_out_vector(t->gradients, &f, &h->off, &h->part, t->grad, t->net.P, err);
 }
 
-/* A checkpoint when one is due; everything up to it is on disk before. Training does not
- * end because there is no room for one. */
+/* Training does not end because there is no room for a checkpoint. */
+static void save(struct train *t, uint64_t needed)
+{
+    struct lca_err why = {0};
+    if (opt.checkpoint && lca_checkpoint_save(&t->at, opt.checkpoint, needed, &why) < 0)
+        lca_warn("%s; training goes on without it", why.text);
+}
+
+/* A checkpoint when one is due; everything up to it is on disk before. */
 static int keep(struct train *t, bool last, struct lca_err *err)
 {
     if (!opt.checkpoint || (!last && t->optim.t % (uint64_t)opt.checkpoint_every != 0))
@@ -392,9 +399,7 @@ static int keep(struct train *t, bool last, struct lca_err *err)
         return -1;
     if (t->gradients && lca_out_done(t->gradients) < needed)
         needed = lca_out_done(t->gradients);
-    struct lca_err why = {0};
-    if (lca_checkpoint_save(&t->at, opt.checkpoint, needed / lca_slices(t->net.P), &why) < 0)
-        lca_warn("%s; training goes on without it", why.text);
+    save(t, needed / lca_slices(t->net.P));
     return 0;
 }
 
@@ -423,6 +428,9 @@ static int train(struct train *t, struct lca_link *link, const char **status, st
 {
     uint64_t first = t->optim.t;
     *status = "ok";
+    /* readers may be behind the first of the others when training is cut off */
+    if (first == 0)
+        save(t, 0);
     for (;;) {
         if (send_theta(t, err) < 0)
             return -1;

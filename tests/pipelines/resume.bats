@@ -2,6 +2,11 @@
 # numbers, in the theta stream and in all that is made of it.
 load ../helper
 load ../streams
+load ../kills
+
+more_files() {
+    whole_run
+}
 
 # long OUT [OPTION]...: enough steps to be killed within.
 long() {
@@ -88,7 +93,8 @@ PY
     wait $! || status=$?
     assert_equal "$status" 130
     last=$(lca-tap --kind EOS --format '%{next}\n' i.lca)
-    assert_equal "$(ls int)" "step-$(printf %08d $((last - 1))).ckpt"
+    assert_equal "$(ls int)" "step-00000000.ckpt
+step-$(printf %08d $((last - 1))).ckpt"
 }
 
 @test "where no checkpoint can be written training goes on, and says so" {
@@ -117,6 +123,11 @@ PY
     run --separate-stderr train b.lca --iterations 10 --resume cp
     assert_success
     [[ $stderr == *"warning: "*"step-00000010.ckpt"*damaged* ]]
+    cp -r cp torn
+    for f in torn/*; do truncate -s 1000 "$f"; done
+    run --separate-stderr train c.lca --iterations 10 --resume torn
+    assert_failure 5
+    [[ $stderr == *"none of the 2 checkpoints in torn is good: without them training begins at step 0"* ]]
     py <<'PY'
 assert read('b.lca')[1:] == read('whole.lca')[9:]
 PY
@@ -217,11 +228,11 @@ PY
     assert_equal "$output" "$(seq 0 999)"
 }
 
-@test "a whole run killed and gone on with, as the page on pipelines says: the joined recordings are the run's" {
+@test "a whole run killed and gone on with, as the page on pipelines says: the same files" {
     cd "$BATS_TEST_TMPDIR"
     lca-data make synth:1,2000 --out d.data >/dev/null
     small() {
-        "$ROOT/pipelines/demo.sh" --data d.data --iterations 120 --record --checkpoint-every 5 "$@" >/dev/null 2>&1 3>&-
+        "$ROOT/pipelines/demo.sh" --data d.data --iterations 100 --checkpoint-every 5 "$@" >/dev/null 2>&1 3>&-
     }
     small --out whole
     small --out out &
@@ -230,25 +241,122 @@ PY
         kill -0 $pipeline
         sleep 0.02
     done
-    # the power fails: all stand still before the first is dead, so that none sees another end
-    all=$(pgrep -f "^lca-run --out $PWD/out " && grep -lsz "^LCA_OUT=$PWD/out$" /proc/[0-9]*/environ | cut -d/ -f3)
-    kill -STOP $all
-    kill -9 $all
+    # whoever is in the folder is not disturbed
+    run "$ROOT/pipelines/mnist-fc.sh" --resume out
+    assert_failure 2
+    assert_output --partial "out holds a run of demo: pipelines/demo.sh --resume out"
+    power_cut out
     wait $pipeline || true
-    run lca-check --in out/lca.lca
+    run --separate-stderr lca-check --in out/lca.lca
     assert_failure 5
-    sed -n '/^    mkdir rest$/,/^$/p' "$ROOT/docs/pipelines.md" | sed 's/^    //' >recipe
-    assert_equal "$(wc -l <recipe)" 6
-    PATH=$LCA_BIN:$PATH bash -e recipe 2>recipe.err
-    [ "$(stat -c %s rest/lca.lca)" -lt "$(stat -c %s whole/lca.lca)" ]
-    cmp whole/theta.lca theta.lca
-    for f in whole/lca.lca lca.lca; do
-        lca-tap --json --kind lca $f >lines
-        md5sum <lines
-    done >sums
-    assert_equal "$(sort -u sums | wc -l)" 1
-    run lca-check --in lca.lca
+    [[ $stderr == *"; its last whole step is "*": lca-cat --repair keeps what is whole"* ]]
+    sed -n '/^### Going on after a crash$/,/^### /p' "$ROOT/docs/pipelines.md" | grep '^    pipelines' >recipe
+    assert_equal "$(wc -l <recipe)" 1
+    ln -s "$ROOT/pipelines" pipelines
+    bash -e recipe >out.txt 2>recipe.err
+    for f in theta.lca lca.lca layers.jsonl helping.jsonl check.txt; do cmp "whole/$f" "out/$f"; done
+    diff <(summary_of whole) <(summary_of out)
+    jq -e '.resumed == 1 and (has("seconds_per_step") | not)' out/summary.json
+    jq -e '(.resumed | length) == 1 and .resumed[0].argv[1] == "--resume" and .pipeline == "demo"' out/run.json
+    run cat recipe.err
+    assert_line --regexp 'lca-integrate\[integrate\]: passing on the [0-9]+ steps of '
+    run cat out.txt
+    assert_output --partial "loss change by layer"
+    run "$ROOT/pipelines/demo.sh" --resume out
     assert_success
+    assert_line "lca-run: the run in $PWD/out has ended in order: there is nothing to do"
+    run "$ROOT/pipelines/demo.sh" --resume out --lr 0.1
+    assert_failure 2
+    run "$ROOT/pipelines/demo.sh" --resume none
+    assert_failure 2
+    assert_output --partial "none holds no run"
+}
+
+@test "five kills at random moments, of any stage: the same bytes in the end" {
+    kills 5 5
+}
+
+@test "interrupted, gone on with, killed, gone on with: the same files; without a recording too" {
+    for record in record-lca ''; do
+        rm -rf out
+        stages | if [ -n "$record" ]; then cat; else
+            sed 's/,record-[a-z]*//; /^record/d; s/--checkpoint "[^"]*" --checkpoint-every [0-9]*//; s/${LCA_RESUME:+[^}]*}//'
+        fi >own
+        lca-run --quiet --out out own 2>err 3>&- &
+        runner=$!
+        # frames flow when all stages are there
+        until [ -e out/layers.jsonl ] && [ "$(wc -l <out/layers.jsonl)" -gt 2 ]; do kill -0 $runner; sleep 0.02; done
+        kill -INT $runner
+        wait $runner && false
+        assert_equal "$(jq -r .status out/summary.json; cat err)" "interrupted
+lca-run: interrupted: the stages finish what is under way; once more to abort
+$(grep '^lca-train' err)
+lca-run: error: interrupted"
+        lca-run --resume out 2>err 3>&- &
+        runner=$!
+        until [ -n "$(within out integrate lca-integrate)" ]; do kill -0 $runner; sleep 0.02; done
+        power_cut out
+        wait $runner && false
+        lca-run --resume out
+        for f in ${record:+theta.lca lca.lca} layers.jsonl check.txt; do cmp "$FILES/whole/$f" "out/$f"; done
+        diff <(summary_of "$FILES/whole") <(summary_of out)
+        assert_equal "$(jq .resumed out/summary.json)" 2
+    done
+}
+
+@test "what cannot be resumed is refused, with what differs" {
+    # a stage that fails, on which all others end in order
+    { stages; echo 'fails: [ -z "$LCA_RESUME" ] || exit 0; until [ "$(stat -c %s "$LCA_OUT/lca.lca")" -gt 500000 ]; do sleep 0.02; done; exit 7'; } >own
+    run lca-run --quiet --out out own
+    assert_failure 7
+    cp -r out kept
+    sizes=$(stat -c %s out/*.lca)
+    refused() {
+        run --separate-stderr lca-run --resume out
+        assert_failure 2
+        [[ $stderr == *"$1"* ]] || fail "$stderr"
+        # nothing that was recorded is lost
+        assert_equal "$(stat -c %s out/*.lca)" "$sizes"
+    }
+    change() { jq "$1" kept/run.json >out/run.json; }
+    change '.stages[0].command |= sub("--batch 50"; "--batch 50 --lr 0.06")'
+    refused "the checkpoint is of another run: its lr is 0.05"
+    rm -r out/cp
+    refused "is of another run: its lr is 0.05"
+    rm -r out/cp
+    cp -r kept/cp out
+    change '.stages[2].command |= sub("1e-5"; "1e-6")'
+    refused "lca.lca is of another run: its tolerance is 1e-5, here it is 1e-6"
+    lca-data make synth:2,1000 --out other.data >/dev/null
+    change '.stages[].command |= sub("[^\"]*s.data"; "other.data")'
+    refused "is of another run: its data_sha256 is "
+    cp kept/run.json out
+    rm -r out/cp
+    cp -r kept/cp out
+    # checkpoints, and nobody has the steps before them
+    mv out/lca.lca moved
+    : >out/lca.lca
+    sizes=$(stat -c %s out/*.lca)
+    refused "and the steps from 0 on are in no recording"
+    mv moved out/lca.lca
+    # a run that is alive
+    cp own other
+    sed -i 's/exit 7/sleep 60/' other
+    lca-run --quiet --out alive other 2>/dev/null 3>&- &
+    runner=$!
+    until [ -e alive/ipc ]; do sleep 0.02; done
+    run --separate-stderr timeout 30 lca-run --resume alive
+    kill -TERM $runner
+    kill -TERM $runner
+    wait $runner || true
+    assert_failure 2
+    [[ $stderr == *"the run in $PWD/alive is still going on"* ]]
+    mkdir empty
+    run --separate-stderr lca-run --resume empty
+    assert_failure 2
+    [[ $stderr == *"there is no run to go on with"* ]]
+    run --separate-stderr lca-run --resume out --out x own
+    assert_failure 2
 }
 
 @test "lca-integrate killed with -9 and started again: trainer, workers and readers go on, the same bytes" {

@@ -123,6 +123,9 @@ small() {
     run small demo --out out
     assert_failure 2
     assert_output --partial "holds a run already"
+    run small demo --workers 0
+    assert_failure 2
+    assert_output --partial "--workers 0 needs --pool EP"
     run small demo --chunk 7 --out chunk.out
     assert_failure 2
     assert_output --partial "does not divide"

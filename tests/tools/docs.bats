@@ -73,6 +73,35 @@ make_stream() {
     done
 }
 
+# typed HOST: what the page on security has a person type there.
+typed() {
+    awk -v here="    $1\$ " '/^    (hub|far)\$ / { on = index($0, here) == 1; if (on) print substr($0, 10); next }
+        on && /^             / { print; next }
+        { on = 0 }' "$PAGES/security.md"
+}
+
+@test "docs: a run on two machines goes as the page on security says" {
+    port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+    mkdir hub far
+    lca-data make synth:1,1100 --out hub/digits.data >/dev/null
+    ln hub/digits.data far
+    page_block "$PAGES/pipelines.md" stages | sed 's/--iterations 100/--iterations 3/' > hub/stages
+    for host in hub far; do
+        typed $host | sed -E "s,scp (hub|far):,cp ../\1/,; s/(0.0.0.0|HUB|127.0.0.1):5555/127.0.0.1:$port/g
+            s/--iterations 100/--iterations 3/; s/lca-run/lca-run --quiet/" > $host.sh
+    done
+    assert_equal "$(wc -l < hub.sh) $(wc -l < far.sh)" "9 3"
+    (cd hub && sed 2q ../hub.sh | bash)
+    (cd far && sed 1q ../far.sh | bash)
+    (cd hub && sed -n 3p ../hub.sh | bash)
+    (cd far && sed 1d ../far.sh | bash 3>&-) &
+    (cd hub && sed -n 4,5p ../hub.sh | bash 3>&-)
+    wait $!
+    lca-check < hub/run.lca
+    (cd hub && sed 1,5d ../hub.sh | bash 3>&-)
+    assert_equal "$(jq .iterations hub/out/summary.json)" 3
+}
+
 @test "docs: the description of the page on networks is good" {
     awk '/^```json/ { f = 1; next } /^```/ { f = 0 } f' "$PAGES/networks.md" > my.json
     run lca-net my.json

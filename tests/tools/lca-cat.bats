@@ -292,3 +292,201 @@ END
     cmp "$FILES/s.data" s.data
     cmp "$FILES/relu.json" relu.json
 }
+
+# long_recording: 12 steps of 3 frames each, in long.lca
+long_recording() {
+    train thetas.lca --iterations 12
+    allocate thetas.lca long.lca --sets train,val,test --rule first-order
+}
+
+@test "--repair keeps the whole steps of a file that is cut anywhere, and says which" {
+    long_recording
+    size=$(stat -c %s long.lca)
+    for at in 90000 $((size / 3)) $((size / 2)) $((size - 1)); do
+        head -c "$at" long.lca >cut.lca
+        cp cut.lca before.lca
+        run --separate-stderr lca-cat --repair cut.lca --out good.lca
+        assert_success
+        [[ $stderr =~ cut.lca\ ends\ .*\;\ its\ last\ whole\ step\ is\ ([0-9]+),\ ([0-9]+)\ steps\ are\ good ]]
+        steps=${BASH_REMATCH[2]}
+        assert_equal "$((BASH_REMATCH[1] + 1))" "$steps"
+        [[ $stderr =~ cut.lca:\ ([0-9]+)\ bytes\ after\ them\ are\ cut ]]
+        rest=${BASH_REMATCH[1]}
+        cmp cut.lca before.lca
+        py "$steps" "$((at - rest))" <<'END'
+steps, bytes = map(int, sys.argv[1:])
+good, whole = read('good.lca'), read('long.lca')
+assert good[:-1] == whole[:1 + 3 * steps] and good[-1][0]['next'] == 3 * steps
+assert good[-1][0]['status'] == 'interrupted' and 'step %d' % (steps - 1) in good[-1][0]['why']
+assert open('good.lca', 'rb').read()[:bytes] == open('long.lca', 'rb').read()[:bytes]
+END
+        # what is repaired is read by all, and needs no repair
+        lca-check --in good.lca
+        lca-layers --in good.lca | lca-tap --kind layers_total >/dev/null
+        lca-cat good.lca --out again.lca
+        cmp good.lca again.lca
+        # whoever reads the cut one says the same step, and the way out
+        for reader in "lca-cat cut.lca --out x.lca" "lca-check --in cut.lca" "lca-tap --fields it cut.lca"; do
+            run --separate-stderr $reader
+            assert_failure 5
+            [[ $stderr == *"; its last whole step is $((steps - 1)): lca-cat --repair keeps what is whole"* ]]
+        done
+    done
+}
+
+@test "--repair of a damaged frame, of a compressed file, of what holds no step, of what is whole" {
+    long_recording
+    cp long.lca bad.lca
+    printf x | dd of=bad.lca bs=1 seek=400000 conv=notrunc status=none
+    run --separate-stderr lca-cat --repair bad.lca --out good.lca
+    assert_success
+    [[ $stderr == *"bad.lca frame "*" at byte "*": damaged: its CRC-32C does not match; its last whole step is "* ]]
+    lca-cat long.lca --out long.lca.zst
+    head -c $(($(stat -c %s long.lca.zst) / 2)) long.lca.zst >cut.lca.zst
+    run --separate-stderr lca-cat --repair cut.lca.zst --out good.lca.zst
+    assert_success
+    lca-cat good.lca.zst >good.lca
+    py <<'END'
+good, whole = read('good.lca'), read('long.lca')
+n = len(good) - 1
+assert n > 6 and n % 3 == 1 and good[:-1] == whole[:n]
+END
+    head -c 3000 long.lca >head.lca
+    run --separate-stderr lca-cat --repair head.lca --out x.lca
+    assert_failure 5
+    [[ $stderr == *"no step of it is whole: there is nothing to keep"* ]]
+    assert_file_not_exist x.lca
+    echo hello >hello.lca
+    run lca-cat --repair hello.lca --out x.lca
+    assert_failure 5
+    run --separate-stderr lca-cat --repair long.lca --out whole.lca
+    assert_success
+    [[ $stderr == *"long.lca is whole: there is nothing to repair"* ]]
+    run --separate-stderr lca-cat --repair long.lca --out long.lca
+    assert_failure 2
+    [[ $stderr == *"give --in-place"* ]]
+}
+
+@test "--repair --in-place replaces the file and keeps the old one" {
+    long_recording
+    head -c 300000 long.lca >cut.lca
+    cp cut.lca before.lca
+    lca-cat --repair cut.lca --out good.lca
+    lca-cat --repair cut.lca --in-place
+    cmp good.lca cut.lca
+    cmp before.lca cut.lca.damaged
+    lca-cat --repair cut.lca --in-place     # is whole now, though interrupted
+    cmp good.lca cut.lca
+    run ls
+    refute_output --partial .part-
+    head -c 200000 long.lca >cut.lca
+    run --separate-stderr lca-cat --repair cut.lca --in-place
+    assert_failure 2
+    [[ $stderr == *"cut.lca.damaged is there already"* ]]
+    assert_equal "$(stat -c %s cut.lca)" 200000
+}
+
+@test "--resume goes on with a file that was cut anywhere: the same bytes" {
+    long_recording
+    size=$(stat -c %s long.lca)
+    for at in 0 1 100 3000 20000 $((size / 3)) $((size / 2)) $((size - 1)) "$size"; do
+        head -c "$at" long.lca >cut.lca
+        lca-cat --resume long.lca --out cut.lca
+        cmp long.lca cut.lca
+    done
+    rm cut.lca
+    LCA_RESUME=1 lca-cat long.lca --out cut.lca
+    cmp long.lca cut.lca
+    head -c $((size / 2)) long.lca >cut.lca
+    lca-cat --repair cut.lca --in-place
+    lca-cat --resume long.lca --out cut.lca
+    cmp long.lca cut.lca
+    # compressed: the same frames
+    lca-cat long.lca --out long.lca.zst
+    for at in 5 $(($(stat -c %s long.lca.zst) / 2)); do
+        head -c "$at" long.lca.zst >cut.lca.zst
+        lca-cat --resume long.lca --out cut.lca.zst
+        lca-cat cut.lca.zst | cmp long.lca -
+    done
+    # a stream that begins later, from a checkpoint
+    py <<'END'
+f = read('long.lca')
+write('late.lca', [[dict(f[0][0], first=12), f[0][1]]] + f[13:])
+END
+    head -c $((size / 2)) long.lca >cut.lca
+    lca-cat --resume late.lca --out cut.lca
+    cmp long.lca cut.lca
+}
+
+@test "--resume refuses another run, a gap, other bytes, damage of another kind; the file stays as it is" {
+    long_recording
+    py <<'END'
+f = read('long.lca')
+write('late.lca', [[dict(f[0][0], first=30), f[0][1]]] + f[31:])
+g = [[dict(h), p] for h, p in f]
+g[15][1] = bytes(len(g[15][1]))
+write('other.lca', g)
+END
+    head -c 300000 long.lca >cut.lca
+    before=$(md5sum <cut.lca)
+    run --separate-stderr lca-cat --resume "$FILES/other.lca" --out cut.lca
+    assert_failure 2
+    [[ $stderr == *"cut.lca is of another run: its "* ]]
+    allocate thetas.lca rule.lca --sets train,val,test --rule trapezoid
+    run --separate-stderr lca-cat --resume rule.lca --out cut.lca
+    assert_failure 2
+    [[ $stderr == *'cut.lca is of another run: its rule is "first-order", here it is "trapezoid"'* ]]
+    run --separate-stderr lca-cat --resume late.lca --out cut.lca
+    assert_failure 5
+    [[ $stderr == *"cut.lca ends after seq 14 (step 4), and the stream begins at seq 30: what lies between is missing"* ]]
+    run --separate-stderr lca-cat --resume other.lca --out cut.lca
+    assert_failure 6
+    [[ $stderr == *"cut.lca has other bytes for seq 14 (step 4): the run diverged"* ]]
+    assert_equal "$(md5sum <cut.lca)" "$before"
+    echo hello >hello.lca
+    run lca-cat --resume long.lca --out hello.lca
+    assert_failure 5
+    assert_equal "$(cat hello.lca)" hello
+    # what a writer that was ended can leave is a window of 64 steps
+    train many.lca --iterations 150
+    cp many.lca bad.lca
+    printf x | dd of=bad.lca bs=1 seek=300000 conv=notrunc status=none
+    run --separate-stderr lca-cat --resume many.lca --out bad.lca
+    assert_failure 5
+    [[ $stderr =~ bad.lca:\ frame\ .*damaged.*\;\ [0-9]+\ bytes\ follow\ the\ last\ whole\ step\ \(step\ 14\),\ more\ than ]]
+    assert_equal "$(stat -c %s bad.lca)" "$(stat -c %s many.lca)"
+    lca-cat --repair bad.lca --in-place
+    lca-cat --resume many.lca --out bad.lca
+    cmp many.lca bad.lca
+    # a recorder that is still alive has the file
+    mkfifo pipe
+    lca-cat --out cut.lca <pipe 3>&- &
+    writer=$!
+    exec 5>pipe
+    head -c 200000 long.lca >&5
+    until [ "$(stat -c %s cut.lca)" -lt 200000 ]; do sleep 0.02; done
+    run --separate-stderr lca-cat --resume long.lca --out cut.lca
+    tail -c +200001 long.lca >&5
+    exec 5>&-
+    wait $writer
+    cmp long.lca cut.lca
+    assert_failure 2
+    [[ $stderr == *"cut.lca is being written by another program"* ]]
+}
+
+@test "a recording, then the link: what is recorded and what comes after, as one stream" {
+    export LCA_DIR=$PWD/ipc
+    long_recording
+    head -c 300000 long.lca >cut.lca
+    lca-cat --in long.lca --out ipc:lca --expect late 3>&- &
+    producer=$!
+    lca-cat --name late cut.lca ipc:lca >joined.lca 2>err
+    wait $producer
+    cmp long.lca joined.lca
+    : >empty.lca
+    lca-cat --in long.lca --out ipc:lca --expect late 3>&- &
+    producer=$!
+    lca-cat --name late empty.lca ipc:lca >joined.lca
+    wait $producer
+    cmp long.lca joined.lca
+}

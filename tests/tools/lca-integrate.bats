@@ -416,3 +416,34 @@ PY
     assert_failure 2
     assert_output --partial "terminal"
 }
+
+@test "--resume: what a cut recording holds is passed on, the rest computed: the same bytes, EOS too" {
+    train t.lca --iterations 12
+    options="--emit lca,move,grad,eff --by-class --sets train,val --tolerance 1e-5"
+    allocate t.lca whole.lca $options
+    size=$(stat -c %s whole.lca)
+    for at in 0 3000 $((size / 3)) $((size - 1)) "$size"; do
+        head -c "$at" whole.lca >cut.lca
+        allocate t.lca out.lca $options --resume cut.lca 2>err
+        cmp whole.lca out.lca
+    done
+    run cat err
+    assert_output "lca-integrate: passing on the 12 steps of cut.lca"
+    allocate t.lca out.lca $options --resume missing.lca
+    cmp whole.lca out.lca
+    head -c $((size / 3)) whole.lca >cut.lca
+    run --separate-stderr allocate t.lca out.lca $options --resume cut.lca --from now
+    assert_failure 2
+    run --separate-stderr allocate t.lca out.lca $options --resume t.lca
+    assert_failure 2
+    [[ $stderr == *"--resume t.lca: this is a theta stream, not lca"* ]]
+    run --separate-stderr allocate t.lca out.lca $options --max-pieces 8 --resume cut.lca
+    assert_failure 2
+    [[ $stderr == *"cut.lca is of another run: its max_pieces is 32, here it is 8"* ]]
+    # a training that goes on later than the recording ends
+    train t.lca --iterations 12 --checkpoint cp --checkpoint-every 10
+    train late.lca --iterations 12 --resume cp/step-00000010.ckpt
+    run --separate-stderr allocate late.lca out.lca $options --resume cut.lca
+    assert_failure 2
+    [[ $stderr == *"late.lca begins at step 10, and the steps from "*" on are in no recording"* ]]
+}

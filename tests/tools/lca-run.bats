@@ -466,7 +466,7 @@ E
     assert_success
     assert_output ""
     rm fake/lca-tap
-    ln -s "$(command -v lca-run)" fake/lca-run
+    cp "$(command -v lca-run)" fake        # programs are also found beside it
     PATH=$PWD/fake:/usr/bin:/bin run lca-run --out out2 --progress ipc:lca - <<<'a: sleep 0.2'
     assert_success
     grep -q "cannot start lca-tap" out2/log
@@ -492,4 +492,73 @@ E
     run lca-run --version
     assert_output --partial "lca-run "
     lca-run --man | grep -q '^.SH OPTIONS'
+}
+
+@test "stages find the programs beside lca-run, whatever the PATH" {
+    PATH=/usr/bin:/bin run "$(command -v lca-run)" --out out - <<<'a: lca-net --version >&2'
+    assert_success
+    assert_output --partial "lca-net "
+}
+
+@test "--resume starts the same stages again in the same folder, and tells of it" {
+    mkdir sub
+    cat >s <<'END'
+one: [ -n "$LCA_RESUME" ] || exit 4; pwd; echo "$LCA_RESUME $LCA_STAGE $LCA_OUT" >"$LCA_OUT/told"; echo '{"x": 1}' >$LCA_REPORT
+w*2: true
+END
+    run lca-run --out out --set y=2 --iterations 10 --run z=3 s
+    assert_failure 4
+    assert_equal "$(jq -c '[.status, .x, .y]' out/summary.json)" '["failed",null,2]'
+    (cd sub && lca-run --resume ../out >told 2>err)
+    assert_equal "$(cat out/told)" "1 one $PWD/out"
+    assert_equal "$(cat sub/told)" "$PWD"
+    assert_equal "$(jq -c '[.status, .x, .y, .resumed, .seconds_per_step]' out/summary.json)" '["ok",1,2,1,null]'
+    jq -e '(.stages | length) == 2 and .z == 3 and (.resumed | length) == 1 and .resumed[0].argv[2] == "../out"' out/run.json
+    assert_equal "$(grep -c 'going on with the run in' out/log)" 1
+    grep -q 'stage one exited with status 4' out/log
+    before=$(cat out/run.json)
+    run lca-run --resume out
+    assert_success
+    assert_output "lca-run: the run in out has ended in order: there is nothing to do"
+    assert_equal "$(cat out/run.json)" "$before"
+    for wrong in "--set a=1" "--out other" "--iterations 5" "--run a=1" s; do
+        run lca-run --resume out $wrong
+        assert_failure 2
+    done
+    # a fresh run is not told to resume, whoever has it in the environment
+    LCA_RESUME=1 run lca-run --out fresh s
+    assert_failure 4
+    nothing_left
+}
+
+@test "--resume waits for the guard of a killed run, and is refused while the run is alive" {
+    start <<<'a: [ -z "$LCA_RESUME" ] || exit 0; trap "" TERM; while :; do sleep 0.1; done'
+    until_true test -e out/ipc
+    kill -9 $pid
+    # its stage ignores SIGTERM: the guard takes 2 s to end it
+    run --separate-stderr lca-run --resume out
+    assert_success
+    [[ $stderr == *"is in use: waiting 8 s for the end of the run in it"* ]]
+    assert_equal "$(jq -r .status out/summary.json)" ok
+    wait $pid || true
+    nothing_left
+}
+
+@test "--resume of what is no run: 2, with the file" {
+    mkdir empty
+    run lca-run --resume empty
+    assert_failure 2
+    assert_output --partial "there is no run to go on with: cannot read $PWD/empty/run.json"
+    echo '{"stages": 3}' >empty/run.json
+    run lca-run --resume empty
+    assert_failure 2
+    assert_output --partial "it does not say how to go on"
+    run lca-run --resume none
+    assert_failure 2
+    assert_output --partial "cannot find the folder none"
+    lca-run --out out - <<<'a: exit 3' 2>/dev/null || true
+    jq '.folder = "/nowhere"' out/run.json >r && mv r out/run.json
+    run lca-run --resume out
+    assert_failure 2
+    assert_output --partial "the run's stages were started in /nowhere: cannot enter it"
 }

@@ -42,8 +42,9 @@ static void train(double up, int it, const char *more)
     take("theta", 100 + up,
          "{\"t\":\"STATUS\",\"name\":\"train\",\"pid\":7,\"up\":%g,\"cpu\":%g,\"rss\":3145728,\"it\":%d%s,"
          "\"out\":[{\"st\":\"theta\",\"next\":%d,\"done\":%d,\"window\":64,\"frames\":%d,\"bytes\":%d}],"
-         "\"consumers\":[{\"st\":\"theta\",\"name\":\"integrate\",\"state\":\"here\",\"done\":%d,\"sent\":%d,\"lim\":%d,"
-         "\"it\":%d}]}", up, up / 4, it, more, it + 1, it - 9, it + 1, (it + 1) * 500000, it - 9, it + 1, it + 55, it - 9);
+         "\"consumers\":[{\"st\":\"theta\",\"name\":\"integrate\",\"state\":\"here\",\"done\":%d,\"sent\":%d,"
+         "\"lim\":%d,\"it\":%d}]}", up, up / 4, it, more, it + 1, it - 9, it + 1, (it + 1) * 500000, it - 9, it + 1,
+         it + 55, it - 9);
 }
 
 static void integrate(double up, int it, const char *workers)
@@ -51,7 +52,8 @@ static void integrate(double up, int it, const char *workers)
     take("lca", 100 + up,
          "{\"t\":\"STATUS\",\"name\":\"integrate\",\"pid\":8,\"up\":%g,\"cpu\":%g,\"rss\":1073741824,\"it\":%d,"
          "\"wait\":\"check\",\"out\":[{\"st\":\"lca\",\"next\":%d,\"done\":%d,\"window\":96,\"frames\":1,\"bytes\":2}],"
-         "\"consumers\":[{\"st\":\"lca\",\"name\":\"check\",\"state\":\"here\",\"done\":%d,\"sent\":%d,\"lim\":%d,\"it\":%d},"
+         "\"consumers\":[{\"st\":\"lca\",\"name\":\"check\",\"state\":\"here\",\"done\":%d,\"sent\":%d,\"lim\":%d,"
+         "\"it\":%d},"
          "{\"st\":\"lca\",\"name\":\"record\",\"state\":\"lost\",\"done\":4,\"sent\":5,\"lim\":6}],"
          "\"pool\":{\"waiting\":5,\"points\":2,\"units\":%d,\"again\":1},\"workers\":[%s]}", up, up, it, 2 * it + 2,
          2 * it - 4, 2 * it - 4, 2 * it + 2, 2 * it + 8, it - 2, 20 * it, workers);
@@ -73,8 +75,9 @@ static const char *picture(double now, int rows, int columns, bool color)
     return (const char *)out.data;
 }
 
-#define BUSY(name) "{\"name\":\"" name "\",\"host\":\"h\",\"pid\":9,\"state\":\"busy\",\"held\":2,\"done\":40,\"mean\":0.125}"
-#define LATE(name) "{\"name\":\"" name "\",\"host\":\"h\",\"pid\":10,\"state\":\"late\",\"held\":1,\"done\":3,\"mean\":0.5}"
+#define WORKER(name, rest) "{\"name\":\"" name "\",\"host\":\"h\"," rest "}"
+#define BUSY(name) WORKER(name, "\"pid\":9,\"state\":\"busy\",\"held\":2,\"done\":40,\"mean\":0.125")
+#define LATE(name) WORKER(name, "\"pid\":10,\"state\":\"late\",\"held\":1,\"done\":3,\"mean\":0.5")
 
 static void lines_say_what_stages_say(void **state)
 {
@@ -224,7 +227,8 @@ static void odd_frames_are_survived(void **state)
     static const char *const odd[] = {
         "{}", "[]", "{\"t\":3}", "{\"t\":\"STATUS\"}", "{\"t\":\"HEAD\",\"it1\":\"x\"}", "{\"t\":\"lca\"}",
         "{\"t\":\"STATUS\",\"name\":\"x\",\"pid\":1,\"out\":3,\"consumers\":{},\"workers\":[3],\"pool\":[]}",
-        "{\"t\":\"STATUS\",\"name\":\"x\",\"pid\":1,\"up\":\"1\",\"out\":[{}],\"consumers\":[{}],\"workers\":[{}],\"pool\":{}}",
+        "{\"t\":\"STATUS\",\"name\":\"x\",\"pid\":1,\"up\":\"1\",\"out\":[{}],\"consumers\":[{}],"
+            "\"workers\":[{}],\"pool\":{}}",
     };
     for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
         take("t", 1, "%s", odd[k]);
@@ -233,8 +237,9 @@ static void odd_frames_are_survived(void **state)
     assert_non_null(strstr(lines(2), "x: runs"));
     picture(2, 5, 20, true);
     /* a stage that reads from itself ends no loop */
-    take("t", 3, "{\"t\":\"STATUS\",\"name\":\"y\",\"pid\":1,\"up\":1,\"it\":0,\"out\":[{\"st\":\"s\",\"next\":1,\"done\":0}],"
-         "\"consumers\":[{\"st\":\"s\",\"name\":\"y\",\"state\":\"here\",\"done\":0,\"sent\":0,\"lim\":0}]}");
+    take("t", 3, "{\"t\":\"STATUS\",\"name\":\"y\",\"pid\":1,\"up\":1,\"it\":0,"
+         "\"out\":[{\"st\":\"s\",\"next\":1,\"done\":0}],\"consumers\":[{\"st\":\"s\","
+         "\"name\":\"y\",\"state\":\"here\",\"done\":0,\"sent\":0,\"lim\":0}]}");
     assert_non_null(strstr(lines(3), "y: runs, step 0, 0 kept, 1 behind"));
     /* nor do more stages than there is room for */
     for (int k = 0; k < 2 * LCA_BOARD_STAGES; k++)

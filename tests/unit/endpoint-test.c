@@ -43,26 +43,33 @@ static void every_form_is_known(void **state)
         enum lca_endpoint_kind kind;
         const char *where;
         int side;
+        const char *at;
     } of[] = {
-        {"-", LCA_EP_STDIO, "-", LCA_EP_USUAL},
-        {"run.lca", LCA_EP_FILE, "run.lca", LCA_EP_USUAL},
-        {"./a/run.lca.zst", LCA_EP_FILE, "./a/run.lca.zst", LCA_EP_USUAL},
-        {"file:-", LCA_EP_FILE, "-", LCA_EP_USUAL},
-        {"file:ipc:x", LCA_EP_FILE, "ipc:x", LCA_EP_USUAL},
-        {"file:/a b/c", LCA_EP_FILE, "/a b/c", LCA_EP_USUAL},
-        {"ipc:lca", LCA_EP_SOCKET, "ipc:///run/x/lca", LCA_EP_USUAL},
-        {"ipc:///tmp/s", LCA_EP_SOCKET, "ipc:///tmp/s", LCA_EP_USUAL},
-        {"tcp://127.0.0.1:5555", LCA_EP_SOCKET, "tcp://127.0.0.1:5555", LCA_EP_USUAL},
-        {"tcp://[::1]:5555", LCA_EP_SOCKET, "tcp://[::1]:5555", LCA_EP_USUAL},
-        {"bind+ipc:lca", LCA_EP_SOCKET, "ipc:///run/x/lca", LCA_EP_BIND},
-        {"connect+tcp://h:1", LCA_EP_SOCKET, "tcp://h:1", LCA_EP_CONNECT},
-        {"connect+ipc:///tmp/s", LCA_EP_SOCKET, "ipc:///tmp/s", LCA_EP_CONNECT},
+        {"-", LCA_EP_STDIO, "-", LCA_EP_USUAL, NULL},
+        {"run.lca", LCA_EP_FILE, "run.lca", LCA_EP_USUAL, NULL},
+        {"./a/run.lca.zst", LCA_EP_FILE, "./a/run.lca.zst", LCA_EP_USUAL, NULL},
+        {"file:-", LCA_EP_FILE, "-", LCA_EP_USUAL, NULL},
+        {"file:ipc:x", LCA_EP_FILE, "ipc:x", LCA_EP_USUAL, NULL},
+        {"file:/a b/c", LCA_EP_FILE, "/a b/c", LCA_EP_USUAL, NULL},
+        {"ipc:lca", LCA_EP_SOCKET, "ipc:///run/x/lca", LCA_EP_USUAL, NULL},
+        {"ipc:///tmp/s", LCA_EP_SOCKET, "ipc:///tmp/s", LCA_EP_USUAL, NULL},
+        {"tcp://127.0.0.1:5555", LCA_EP_SOCKET, "tcp://127.0.0.1:5555", LCA_EP_USUAL, NULL},
+        {"tcp://[::1]:5555", LCA_EP_SOCKET, "tcp://[::1]:5555", LCA_EP_USUAL, NULL},
+        {"bind+ipc:lca", LCA_EP_SOCKET, "ipc:///run/x/lca", LCA_EP_BIND, NULL},
+        {"connect+tcp://h:1", LCA_EP_SOCKET, "tcp://h:1", LCA_EP_CONNECT, NULL},
+        {"connect+ipc:///tmp/s", LCA_EP_SOCKET, "ipc:///tmp/s", LCA_EP_CONNECT, NULL},
+        {"at:/shared/pool", LCA_EP_SOCKET, "tcp://*:0", LCA_EP_USUAL, "/shared/pool"},
+        {"at:a,at:b", LCA_EP_SOCKET, "tcp://*:0", LCA_EP_USUAL, "a,at:b"},
+        {"connect+at:pool", LCA_EP_SOCKET, "tcp://*:0", LCA_EP_CONNECT, "pool"},
+        {"tcp://ib0:0,at:pool", LCA_EP_SOCKET, "tcp://ib0:0", LCA_EP_USUAL, "pool"},
+        {"bind+tcp://h:5555,at:/a b/c", LCA_EP_SOCKET, "tcp://h:5555", LCA_EP_BIND, "/a b/c"},
     };
     for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
         struct lca_endpoint e = good(of[k].text);
         assert_int_equal(e.kind, of[k].kind);
         assert_string_equal(e.where, of[k].where);
         assert_int_equal(e.side, of[k].side);
+        assert_string_equal(e.at, of[k].at ? of[k].at : "");
     }
 }
 
@@ -97,6 +104,9 @@ static void what_is_no_endpoint_is_refused(void **state)
     bad("ipc://a", "ipc:NAME");
     bad("tcp://127.0.0.1", "tcp://HOST:PORT");
     bad("tcp://", "tcp://HOST:PORT");
+    bad("at:", "at:FILE");
+    bad("tcp://h:0,at:", "at:FILE");
+    bad("tcp://h,at:f", "tcp://HOST:PORT");
     bad("udp://127.0.0.1:1", "not an endpoint");
     bad("http://x/y.lca", "not an endpoint");
 }
@@ -105,7 +115,7 @@ static void what_is_too_long_is_refused_and_what_just_fits_is_not(void **state)
 {
     (void)state;
     /* the kernel takes 107 bytes and a zero, and the tap's lock adds nine */
-    char text[400] = "ipc:///";
+    char text[LCA_ENDPOINT_SIZE + 100] = "ipc:///";
     size_t room = sizeof ((struct sockaddr_un *)0)->sun_path - 1 - strlen(".tap.lock");
     memset(text + 7, 'p', room - 1);
     text[7 + room - 1] = 0;
@@ -130,6 +140,13 @@ static void what_is_too_long_is_refused_and_what_just_fits_is_not(void **state)
     text[sizeof any.text - 1] = 'f';
     text[sizeof any.text] = 0;
     bad(text, "too long");
+
+    /* the tap's file has ".tap" at its end */
+    memcpy(text, "at:", 3);
+    text[3 + sizeof any.at - 1 - 4] = 0;
+    e = good(text);
+    assert_int_equal(lca_endpoint_tap(&tap, &e, &err), 0);
+    assert_int_equal(strlen(tap.at), sizeof any.at - 1);
 }
 
 static void taps_are_beside_their_socket(void **state)
@@ -153,6 +170,14 @@ static void taps_are_beside_their_socket(void **state)
         assert_string_equal(tap.where, of[k].where);
         assert_string_equal(tap.text, of[k].text);
     }
+    e = good("tcp://h:0,at:f");
+    assert_int_equal(lca_endpoint_tap(&tap, &e, &err), 0);
+    assert_string_equal(tap.where, "tcp://h:0");
+    assert_string_equal(tap.at, "f.tap");
+    e = good("tcp://h:5555,at:f");
+    assert_int_equal(lca_endpoint_tap(&tap, &e, &err), 0);
+    assert_string_equal(tap.where, "tcp://h:5556");
+    assert_string_equal(tap.at, "f.tap");
     static const char *const none[] = {"tcp://h:65535", "tcp://h:0", "tcp://h:x", "tcp://h:", "tcp://h:55x", "-", "a.lca"};
     for (size_t k = 0; k < sizeof none / sizeof *none; k++) {
         e = good(none[k]);

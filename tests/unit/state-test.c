@@ -23,7 +23,8 @@ static void a_stage_in_the_middle(void **state)
     (void)state;
     struct lca_frame_status s = {
         .up = 12.4, .cpu = 3.25, .rss = 64 << 20, .it = 812, .wait = "check", .refused = 3,
-        .in = json_pack("[{s:s, s:i, s:i, s:i, s:f}]", "from", "ipc:theta", "seq", 830, "done", 813, "lim", 877, "age", 0.25),
+        .in = json_pack("[{s:s, s:i, s:i, s:i, s:f}]", "from", "ipc:theta", "seq", 830, "done", 813, "lim", 877,
+                        "age", 0.25),
         .out = json_pack("[{s:s, s:i, s:i, s:i, s:i, s:i}]", "st", "lca", "next", 1624, "done", 1600, "window", 98,
                          "frames", 1624, "bytes", 33100000),
         .consumers = json_pack("[{s:s, s:s, s:s, s:i, s:i, s:i}, {s:s, s:s, s:s}]", "st", "lca", "name", "check",
