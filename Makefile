@@ -1,8 +1,10 @@
 # make             install what is missing (.ci/packages), build bin/
 # make demo        the main job on generated data, with a summary
 # make test        every test; the last line counts them
-# make test-long   the accuracy bars on real MNIST, and large chunks against the
-#                  reference: half an hour
+# make test-long   the accuracy bars on real MNIST, large chunks against the
+#                  reference, memory and faults: forty minutes
+# make soak        memory of every stage over 20,000 steps with a slow consumer
+# make chaos       one run through 200 random faults: the same bytes
 # make san         every test under AddressSanitizer and UBSan
 # make fuzz        hostile input: every fuzzer for FUZZ_SECONDS=60 of processor time each
 #                  (FUZZ=frame,net: these alone)
@@ -43,7 +45,7 @@ reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn run,$
 fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers demo test test-long san fuzz bench man clean
+.PHONY: all packages programs units fuzzers demo test test-long soak chaos fuzz san bench man clean
 all: packages
 	@$(build) programs
 packages:
@@ -63,6 +65,9 @@ test-long: all
 	@.ci/install test
 	@$(build) units
 	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
+soak chaos: all
+	@.ci/install test
+	@bats tests/long/$@.bats
 san:
 	@$(MAKE) --no-print-directory SAN=1 test
 FUZZ_SECONDS := 60

@@ -62,6 +62,9 @@ struct lca_link *lca_link_new(enum lca_sig_place place, struct lca_err *err)
      * unmapping it each time (a quarter of the processor time on MNIST-FC) */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    /* ZeroMQ's thread receives what ours frees. With a heap each, neither fills the holes of
+     * the other, and memory crept up over tens of thousands of steps */
+    mallopt(M_ARENA_MAX, 1);
     /* the threads of the context must inherit the blocked signals */
     if (lca_sig_open(&l->sig, place, err) < 0) {
         free(l);

@@ -44,8 +44,7 @@ struct point {
 struct held {
     struct point *point;
     uint64_t u;
-    double given, deadline;
-    bool late;
+    bool late;                      /* its worker is past the lease */
 };
 
 struct worker {
@@ -55,11 +54,14 @@ struct worker {
     uint64_t pid;
     bool leaving;
     uint64_t slots;
-    struct held held[MAX_SLOTS];
+    struct held held[MAX_SLOTS];        /* in the order in which it does them */
     uint64_t n_held;
+    double begun;                       /* when held[0] became the first */
+    double pace;                        /* seconds that a unit takes it; 0: not known yet */
+    bool late, told;                    /* past its lease; and that has been said */
     uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
     struct result result;               /* of the unit that it is sending */
-    double joined, last_done, busy;
+    double joined, busy;
     uint64_t n_done;                /* units; busy: seconds of computing them */
 };
 
@@ -80,6 +82,7 @@ struct lca_pool {
     struct point *points;
     double times[TIMES];                /* seconds of the latest units */
     uint64_t n_times;
+    double median;                      /* of these; 0: none */
     double first_work, last_done, left_time, left_busy;
     double alone_since;                 /* no worker since; 0: there is one */
     bool said_alone;
@@ -109,8 +112,15 @@ void lca_pool_remove_worker(struct lca_pool *p, struct worker *w);
 /* The same, said and counted. */
 void lca_pool_worker_gone(struct lca_pool *p, struct worker *w);
 
+/* w has spent so many seconds on a unit. */
+void lca_pool_time(struct lca_pool *p, struct worker *w, double sec);
+
 /* Gives units to whoever has a free slot. */
 void lca_pool_dispatch(struct lca_pool *p);
+
+/* When dispatch has something to do although nothing came: a lease runs out, or somebody
+ * idle may take over from a slower one. 0: never. */
+double lca_pool_dispatch_due(const struct lca_pool *p);
 
 /* The function of the member. */
 void lca_pool_status(const struct lca_member *m, struct lca_state *s);

@@ -13,10 +13,7 @@ static uint64_t waiting(const struct lca_pool *p)
 
 static const char *state_of(const struct worker *w)
 {
-    bool late = false;
-    for (uint64_t k = 0; k < w->n_held; k++)
-        late |= w->held[k].late;
-    return late ? "late" : w->leaving ? "leaving" : w->n_held > 0 ? "busy" : "idle";
+    return w->late ? "late" : w->leaving ? "leaving" : w->n_held > 0 ? "busy" : "idle";
 }
 
 void lca_pool_status(const struct lca_member *m, struct lca_state *s)

@@ -151,13 +151,11 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     struct unit *unit = &pt->unit[s->row.u];
     double now = lca_now();
     /* no longer than it can have computed, one unit after the other */
-    double since = w->held[at].given > w->last_done ? w->held[at].given : w->last_done;
-    if (sec > now - since)
-        sec = now - since;
+    if (sec > now - w->begun)
+        sec = now - w->begun;
     w->busy += sec;
-    w->last_done = now;
     w->n_done++;
-    p->times[p->n_times++ % TIMES] = sec;
+    lca_pool_time(p, w, sec);
     p->last_done = now;
     int result = 0;
     uint64_t u = s->row.u;
@@ -325,14 +323,6 @@ static int pool_serve(struct lca_member *m, struct lca_err *err)
     }
     for (int k = p->n_worker - 1; k >= 0; k--) {
         struct worker *w = &p->worker[k];
-        for (uint64_t h = 0; h < w->n_held; h++) {
-            if (w->held[h].late || now < w->held[h].deadline)
-                continue;
-            w->held[h].late = true;
-            w->held[h].point->unit[w->held[h].u].late++;
-            p->stats.again++;
-            lca_warn("pool: %s late on unit %" PRIu64 ", also given to another", w->name, w->held[h].u);
-        }
         if (w->leaving && w->n_held == 0) {
             say_bye(p, &w->id);
             lca_pool_remove_worker(p, w);
@@ -363,13 +353,11 @@ static int pool_items(struct lca_member *m, zmq_pollitem_t *items, int room)
 static int pool_due(struct lca_member *m)
 {
     struct lca_pool *p = self(m);
-    double at = 0;
-    if (p->probes > 0)
-        at = p->probe_from + lca_probe_after[4 - p->probes];
-    for (int k = 0; k < p->n_worker; k++)
-        for (uint64_t h = 0; h < p->worker[k].n_held; h++)
-            if (!p->worker[k].held[h].late && (at == 0 || p->worker[k].held[h].deadline < at))
-                at = p->worker[k].held[h].deadline;
+    double at = lca_pool_dispatch_due(p);
+    if (p->probes > 0) {
+        double probe = p->probe_from + lca_probe_after[4 - p->probes];
+        at = at == 0 || probe < at ? probe : at;
+    }
     if (at == 0 && p->alone_since > 0 && p->points)
         at = lca_now() + 1;
     return at == 0 ? -1 : lca_member_ms(at);

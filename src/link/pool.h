@@ -2,9 +2,9 @@
  *
  * An evaluation point is a theta; its units are the chunks of HEAD.data.sets. The pool
  * gives units to whoever has a free slot, lowest point and unit first, takes them
- * back from workers that die, gives them to a second worker when a lease runs out,
- * and hands results on in unit order, so that what is folded does not depend on who
- * computed it, or when. */
+ * back from workers that die, gives them to others too when a lease runs out or when
+ * these are idle and much faster, and hands results on in unit order, so that what is
+ * folded does not depend on who computed it, or when. */
 #ifndef LCA_LINK_POOL_H
 #define LCA_LINK_POOL_H
 
@@ -27,6 +27,7 @@ struct lca_pool_opts {
     const char *endpoint;
     bool mixed;             /* workers of different numerics in one run */
     double wait;            /* seconds without any worker before the run fails; 0: for ever */
+    double lease;           /* least seconds for a unit before others get it too; 0: 10 */
     void *arg;
     /* Rows of a point come in order of unit, class, slice. */
     int (*row)(void *arg, const struct lca_pool_row *row, struct lca_err *err);

@@ -28,7 +28,7 @@ enum { AHEAD = 8 };
 static struct {
     const char *pool, *rule, *tolerance, *sets, *emit, *resume;
     long min_pieces, max_pieces, chunk, heldout;
-    double pool_wait;
+    double pool_wait, lease;
     bool by_class, mixed;
     struct lca_link_args link;
 } opt = {.rule = "simpson", .max_pieces = 32, .emit = "lca"};
@@ -54,6 +54,8 @@ static const struct lca_opt opts[] = {
      "commas (default lca).", 0, 0, false},
     {"pool-wait", 0, LCA_OPT_NUM, &opt.pool_wait, "SECONDS", "Fail after so long without any worker (default: wait).",
      0.001, 1e9, false},
+    {"lease", 0, LCA_OPT_NUM, &opt.lease, "SECONDS", "How long a worker may be at a chunk, at least, before another gets "
+     "it too (default 10; more where chunks take long: 8 times what is usual).", 0.001, 1e9, false},
     {"mixed-numerics", 0, LCA_OPT_FLAG, &opt.mixed, NULL, "Let workers of different numerics into one run; its bytes "
      "then depend on who did what.", 0, 0, false},
     {"resume", 0, LCA_OPT_STR, &opt.resume, "FILE", "Go on after a recording of this stream that was cut off: its whole "
@@ -663,8 +665,8 @@ static int run(int argc, char **argv, struct lca_err *err)
     if (parse_options(&x, err) < 0 || look_back(&x, err) < 0 ||
         !(x.link = lca_link_new(LCA_SIG_FILTER, err)))
         goto out;
-    struct lca_pool_opts pool = {.endpoint = opt.pool, .mixed = opt.mixed, .wait = opt.pool_wait, .arg = &x,
-                                 .row = on_row, .point = on_point};
+    struct lca_pool_opts pool = {.endpoint = opt.pool, .mixed = opt.mixed, .wait = opt.pool_wait, .lease = opt.lease,
+                                 .arg = &x, .row = on_row, .point = on_point};
     if (!(x.in = lca_in_from_args(x.link, &opt.link, err)) || !(x.out = lca_out_from_args(x.link, &opt.link, err)) ||
         !(x.pool = lca_pool_open(x.link, &pool, err)) || loop(&x, err) < 0 || finish(&x, err) < 0)
         goto out;

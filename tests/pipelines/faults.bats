@@ -13,6 +13,22 @@ setup_file() {
 # produce [OPTION]...; consume NAME [OPTION]...
 produce() { bg producer lca-cat --in "$BATS_FILE_TMPDIR/thetas.lca" --out ipc:theta "$@"; }
 consume() { bg "$1" lca-cat --in ipc:theta --name "$1" --out "$1.lca" "${@:2}"; }
+# hold: a consumer that takes no more than a pipe holds, until let_go; so the stream stays
+# within its first window however late a busy machine lets us act. To be expected by name.
+hold() {
+    mkfifo held
+    bg hold lca-cat --in ipc:theta --name hold --out held
+    exec {held}<held
+}
+let_go() {
+    bg held bash -c "exec cat <&$held"
+    exec {held}<&-
+}
+held() {
+    ends hold 0
+    ends held 0
+    same held.out
+}
 same() { cmp "$BATS_FILE_TMPDIR/thetas.lca" "$1"; }
 
 # lost NAME: it has lost its producer; if it died instead, the test fails at once.
@@ -83,16 +99,18 @@ lost() {
 }
 
 @test "a consumer killed: exit 3, which one, and the frame" {
-    produce --lost 1
+    produce --lost 1 --expect a,hold
     consume a
+    hold
     until_true has a.lca 3000000
     kill -9 "${pid[a]}"
     ends producer 3 'error: a lost, last acknowledged seq ([0-9]+) of [0-9]+ \(step \1\)'
 }
 
 @test "a producer killed: exit 3 after --lost, and the frame" {
-    produce
+    produce --expect a,hold
     consume a --lost 1
+    hold
     until_true has a.lca 3000000
     kill -9 "${pid[producer]}"
     ends a 3 'did not come back in 1 s; the stream ends after seq ([0-9]+) without EOS \(step \1\)'
@@ -119,8 +137,9 @@ lost() {
 }
 
 @test "a consumer killed and back at once: not its own rival" {
-    produce
+    produce --expect a,hold
     consume a
+    hold
     until_true has a.lca 3000000
     kill -STOP "${pid[producer]}"      # it hears of the end and of the return at once
     kill -9 "${pid[a]}"
@@ -129,8 +148,10 @@ lost() {
     until_true test -e a.lca
     sleep 0.2
     kill -CONT "${pid[producer]}"
+    let_go
     ends producer 0
     ends a 0
+    held
     lca-cat first.lca a.lca --out whole.lca
     same whole.lca
 }
@@ -166,18 +187,22 @@ lost() {
 
 @test "training killed and started again: the same frames go on" {
     train() {
-        bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta
+        bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 199 --out ipc:theta \
+            --expect a,hold
     }
     train
     consume a
-    until_true has a.lca 20000000
+    hold
+    until_true has a.lca 10000000
     kill -STOP "${pid[a]}"
     kill -9 "${pid[train]}"
     kill -CONT "${pid[a]}"
     until_true lost a
+    let_go
     train
     ends train 0
     ends a 0
+    held
     same a.lca
 }
 
@@ -235,25 +260,93 @@ lost() {
     ends train 130 'interrupted while theta waited for its consumers'
 }
 
-@test "a worker stopped for longer than its lease: its unit goes to another, the bytes stay" {
-    integrate() {
-        lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 20 |
-            lca-integrate --pool ipc:pool --chunk 200 "$@"
-    }
-    bg one lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name one
-    integrate --out reference.lca
+# allocate [OPTION]...: the pool's side of 20 steps of 5 chunks, as `run`
+allocate() {
+    bg run bash -c 'lca-train --net mnist-fc --data "$1" --batch 50 --iterations 20 |
+        lca-integrate --pool ipc:pool --chunk 200 "${@:2}"' - "$BATS_FILE_TMPDIR/d" "$@"
+}
+# work NAME [OPTION]...
+work() { bg "$1" lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name "$@"; }
+
+@test "a worker stopped for longer than its lease: said, its unit goes to another, the bytes stay" {
+    work one
+    allocate --out reference.lca
+    ends run 0
     ends one 0
-    bg one lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name one
-    bg run integrate --out again.lca
+    work one
+    allocate --lease 0.2 --out again.lca
     until_true has again.lca 1000000
     kill -STOP "${pid[one]}"
-    bg two lca-grad --data "$BATS_FILE_TMPDIR/d" --pool ipc:pool --name two
-    until_true says run 'pool: one late on unit [0-9]+, also given to another'
-    size=$(stat -c %s again.lca)
-    until_true has again.lca $((size + 1000000))
+    until_true says run 'pool: one late on unit [0-9]+ \(t=[0-9]+\), and no other worker is free'
+    before=$(cpu "$(pgrep -P "${pid[run]}" lca-integrate)")
+    sleep 1
+    [ $(($(cpu "$(pgrep -P "${pid[run]}" lca-integrate)") - before)) -le 5 ]
+    work two
+    until_true says run 'pool: one late on unit [0-9]+, also given to two'
     kill -CONT "${pid[one]}"            # its twin of the unit is the same, and dropped
     ends run 0
     ends one 0
     ends two 0
     cmp reference.lca again.lca
+}
+
+@test "a worker stopped beside one that idles: the run waits for no lease" {
+    work one --lost 1
+    work two
+    allocate --lease 3600 --out whole.lca
+    until_true has whole.lca 1000000
+    kill -STOP "${pid[one]}"
+    ends run 0
+    kill -CONT "${pid[one]}"
+    ends two 0
+    wait "${pid[one]}" || [ $? -eq 3 ]  # the pool has gone, with the goodbye that it could not take
+    [ "$(frames whole.lca)" -eq 40 ]         # of the training and the validation set
+}
+
+@test "long chunks: none is given twice before anybody knows how long one takes" {
+    lca-train --net mnist-lenet --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations 1 >theta.lca
+    work one
+    work two
+    # a quarter of a second each; the first may take six leases
+    bg run lca-integrate --in theta.lca --pool ipc:pool --chunk 250 --sets train --lease 0.01 --out lca.lca
+    ends run 0
+    ends one 0
+    ends two 0
+    says run 'is still at its first unit, after 0 s'
+    ! says run 'also given'
+}
+
+@test "a sleeping aggregator: integrator and trainer stand still within their windows, and go on" {
+    steps=150
+    bg train lca-train --net mnist-fc --data "$BATS_FILE_TMPDIR/d" --batch 50 --iterations $steps --out ipc:theta \
+        --expect run
+    work grad
+    bg run lca-integrate --in ipc:theta --name run --pool ipc:pool --sets train --rule first-order --out ipc:lca \
+        --expect layers
+    bg layers lca-layers --in ipc:lca --name layers --out layers.lca
+    bg thetas lca-tap --fields it ipc:theta
+    bg steps lca-tap --fields it ipc:lca
+    until_true has layers.lca 5000
+    kill -STOP "${pid[layers]}"
+    until_true still steps.out
+    until_true still thetas.out
+    at=$(frames layers.lca --kind layers)
+    for tap in thetas steps; do
+        last=$(grep -o '"it":[0-9]*' $tap.out | tail -1 | tr -dc 0-9)
+        echo "layers at $at, $tap at $last"
+        [ "$last" -ge "$at" ] && [ "$last" -le $((at + 65)) ] && [ "$last" -lt $steps ]
+    done
+    # two windows of 64 vectors, and the steps under way: never the 50 MB of a whole run more
+    echo "KiB: train $(peak "${pid[train]}") run $(peak "${pid[run]}")"
+    [ "$(peak "${pid[train]}")" -le 60000 ] && [ "$(peak "${pid[run]}")" -le 100000 ]
+    for stage in train run grad; do
+        before=$(cpu "${pid[$stage]}")
+        sleep 0.5
+        [ $(($(cpu "${pid[$stage]}") - before)) -le 5 ]
+    done
+    kill -CONT "${pid[layers]}"
+    for stage in train run grad layers; do
+        ends $stage 0
+    done
+    [ "$(frames layers.lca --kind layers)" -eq $steps ]
 }
