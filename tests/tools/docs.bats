@@ -147,3 +147,29 @@ typed() {
     assert_success
     assert_output ""
 }
+
+@test "docs: the tests that the page on failures names are there" {
+    local missing=() n=0
+    while IFS=$'\t' read -r file title; do
+        n=$((n + 1))
+        case $file in
+        tests/*) file=$ROOT/$file ;;
+        *.c) file=$ROOT/tests/unit/$file ;;
+        *) file=$(echo "$ROOT"/tests/{tools,pipelines}/"$file" | tr ' ' '\n' | xargs ls 2>/dev/null || true) ;;
+        esac
+        grep -qF -e "@test \"$title" -e "static void $title" "$file" || missing+=("$file: $title")
+    done < <("$PYTHON" - "$PAGES/failures.md" <<'PY'
+import re
+import sys
+for line in open(sys.argv[1]):
+    if line.startswith('| ') and not line.startswith(('| fault', '|---')):
+        tests = re.findall(r'`([^`]+)` ((?:"[^"]+"(?:, )?)+)', line.rstrip().rstrip('|').split(' | ')[-1])
+        assert tests, line
+        for file, titles in tests:
+            for title in re.findall(r'"([^"]+)"', titles):
+                print(file, title, sep='\t')
+PY
+)
+    [ "$n" -gt 60 ]
+    assert_equal "$(printf '%s\n' "${missing[@]}")" ""
+}
