@@ -139,6 +139,12 @@ int lca_sock_check(const struct lca_sock *s, struct lca_err *err)
     return 0;
 }
 
+int lca_sock_follow(struct lca_sock *s, struct lca_err *err)
+{
+    (void)s, (void)err;
+    return 0;
+}
+
 void lca_sock_subscribe(struct lca_sock *s, const char *topic, bool wanted)
 {
     (void)s, (void)topic, (void)wanted;
