@@ -395,7 +395,6 @@ int lca_out_serve(struct lca_member *m, struct lca_err *err)
                      p->name);
             lca_out_forget(o, p);
             lca_out_release(o);
-            k--;
         } else if (now > p->lost_at + o->lost) {
             return lca_fail(err, LCA_PEER, "%s lost, last acknowledged seq %llu of %llu%s", p->name,
                             (unsigned long long)p->done, (unsigned long long)o->next,
