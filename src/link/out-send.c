@@ -323,14 +323,14 @@ int lca_out_end(struct lca_out *o, struct lca_frame *eos, struct lca_err *err)
 static void farewell(struct lca_out *o)
 {
     double until = lca_now() + LCA_FAREWELL;
-    zmq_pollitem_t items[3 * MAX_TARGETS];
+    zmq_pollitem_t items[4 * MAX_TARGETS];
     for (int k = 0; k < o->n_expect; k++)
         o->joined[k] = true;
     for (int k = o->n_peer - 1; k >= 0; k--)
         if (o->peer[k].state == PEER_LOST)
             lca_out_forget(o, &o->peer[k]);
     while (open_consumer(o) && lca_now() < until && lca_out_serve(&o->member, NULL) == 0)
-        zmq_poll(items, lca_out_items(&o->member, items, 3 * MAX_TARGETS), 20);
+        zmq_poll(items, lca_out_items(&o->member, items, 4 * MAX_TARGETS), 20);
 }
 
 void lca_out_abort(struct lca_out *o, const char *why)
