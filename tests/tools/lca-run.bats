@@ -46,9 +46,10 @@ until_true() {
 
 # Starts lca-run in the background on the stages of stdin: $pid, messages in err. bash
 # has such a job ignore SIGINT; lca-run and its stages take it all the same.
+# start [OPTION of env]...
 start() {
     cat >stages
-    lca-run --out out stages 2>err 3>&- &
+    env "$@" lca-run --out out stages 2>err 3>&- &
     pid=$!
 }
 finish() {
@@ -188,7 +189,7 @@ E
 }
 
 @test "SIGTERM is taken as the first Ctrl-C" {
-    start <<<'source: trap "exit 130" INT; touch ready; while :; do sleep 0.05; done'
+    start --default-signal=HUP <<<'source: trap "exit 130" INT; touch ready; while :; do sleep 0.05; done'
     until_true test -e ready
     kill -TERM $pid
     finish
@@ -196,7 +197,7 @@ E
 }
 
 @test "a lost terminal ends the run in order, but not under nohup" {
-    start <<<'source: trap "exit 130" INT; touch ready; while :; do sleep 0.05; done'
+    start --default-signal=HUP <<<'source: trap "exit 130" INT; touch ready; while :; do sleep 0.05; done'
     until_true test -e ready
     kill -HUP $pid
     finish
