@@ -61,7 +61,7 @@ struct worker {
     bool late, told;                    /* past its lease; and that has been said */
     uint64_t kept[MAX_SLOTS], n_kept;   /* points whose theta it has, least recent first */
     struct result result;               /* of the unit that it is sending */
-    double joined, busy;
+    double joined, last_done, busy;
     uint64_t n_done;                /* units; busy: seconds of computing them */
 };
 

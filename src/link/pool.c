@@ -151,9 +151,11 @@ static int keep_slice(struct lca_pool *p, struct worker *w, struct slice *s, boo
     struct unit *unit = &pt->unit[s->row.u];
     double now = lca_now();
     /* no longer than it can have computed, one unit after the other */
-    if (sec > now - w->begun)
-        sec = now - w->begun;
+    double since = w->begun > w->last_done ? w->begun : w->last_done;
+    if (sec > now - since)
+        sec = now - since;
     w->busy += sec;
+    w->last_done = now;
     w->n_done++;
     lca_pool_time(p, w, sec);
     p->last_done = now;

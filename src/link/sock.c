@@ -368,7 +368,7 @@ static void refused_by(struct lca_sock *s, uint16_t what, uint32_t value)
             s->broken_at = now;
         }
         if (++s->broken >= BROKEN_OFF && s->keys)
-            s->why = "wrong key: the other side cannot read what is written to --server-key";
+            s->why = "wrong key: the other side cannot read what is written to --server-key, or has no keys";
         break;
     }
 }

@@ -3,9 +3,8 @@
 # processor time, from the seeds that seeds.py makes and what was found before. One line per
 # target; status 1 if one found something: the input is then in FUZZERS/crash-NAME-*.
 set -u
-fuzzers=$1 seconds=$2
+fuzzers=$(realpath "$1") seconds=$2 failed=0
 cd "$(dirname "$0")/../.."
-fuzzers=$(realpath "$fuzzers") failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 /usr/bin/python3 tests/fuzz/seeds.py bin "$work" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }

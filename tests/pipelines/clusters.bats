@@ -90,7 +90,7 @@ worker() {
     until_true has out/lca.lca 2000000
     kill -TERM "${pid[worker0]}"
     ends worker0 75
-    grep -q 'pool: worker-0 leaves' out/log
+    until_true grep -q 'pool: worker-0 leaves' out/log
     ends run 0
     ends worker1 0
     run jq -c '[.status, .workers_joined, .units_again]' out/summary.json
