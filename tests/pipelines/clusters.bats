@@ -86,8 +86,8 @@ worker() {
     make_keys
     the_run 120
     worker 0
+    until_true has out/lca.lca 1000000      # it has joined
     worker 1
-    until_true has out/lca.lca 2000000
     kill -TERM "${pid[worker0]}"
     ends worker0 75
     until_true grep -q 'pool: worker-0 leaves' out/log
