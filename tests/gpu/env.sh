@@ -3,7 +3,7 @@
 # Python with torch, unpacks .gpu-bundle (bundle.sh) where there is one, says in one line
 # what it found, and returns 1 when something is missing. What it sets:
 #   CUDA_HOME                       the toolkit
-#   CPATH, LIBRARY_PATH, LD_LIBRARY_PATH, PKG_CONFIG_PATH, PATH     with what was found
+#   C_INCLUDE_PATH, CPLUS_INCLUDE_PATH, LIBRARY_PATH, LD_LIBRARY_PATH, PKG_CONFIG_PATH, PATH
 #   LCA_BATS                        folder of bats-support, bats-assert, bats-file
 #   LCA_DATA                        the bundle's data, unless set
 #   gpu_python                      runs the Python that has torch, without all of the above
@@ -15,7 +15,7 @@ gpu_env=$gpu_top/.build/gpu-env
 gpu_old_path=$PATH gpu_old_libraries=${LD_LIBRARY_PATH:-}
 
 gpu_python() {
-    env -u CPATH -u LIBRARY_PATH -u PKG_CONFIG_PATH PATH="$gpu_old_path" LD_LIBRARY_PATH="$gpu_old_libraries" \
+    env -u C_INCLUDE_PATH -u CPLUS_INCLUDE_PATH -u LIBRARY_PATH -u PKG_CONFIG_PATH PATH="$gpu_old_path" LD_LIBRARY_PATH="$gpu_old_libraries" \
         "$gpu_interpreter" "$@"
 }
 
@@ -91,7 +91,7 @@ gpu_use_bundle() {
     # behind what the machine has itself
     PATH=$PATH:$usr/bin
     PKG_CONFIG_PATH=$usr/lib/$arch/pkgconfig:$usr/lib/$arch/openblas-pthread/pkgconfig:$usr/share/pkgconfig
-    CPATH=$CPATH:$usr/include:$usr/include/$arch:$usr/include/$arch/openblas-pthread
+    C_INCLUDE_PATH=$C_INCLUDE_PATH:$usr/include:$usr/include/$arch:$usr/include/$arch/openblas-pthread
     LIBRARY_PATH=$LIBRARY_PATH:$usr/lib/$arch:$usr/lib/$arch/openblas-pthread
     LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$usr/lib/$arch:$usr/lib/$arch/openblas-pthread
     LCA_BATS=$usr/lib/bats
@@ -119,7 +119,7 @@ s = u.find_spec("nvidia")
 print("\n".join(d for p in (s.submodule_search_locations if s else []) for d in sorted(glob.glob(p + "/*/"))))' \
         2>/dev/null | sed 's|/$||;/^$/d')
     gpu_find_toolkit || missing+=" nvcc (set CUDA_HOME),"
-    CPATH=$gpu_env/include LIBRARY_PATH=$gpu_env/lib
+    C_INCLUDE_PATH=$gpu_env/include LIBRARY_PATH=$gpu_env/lib
     LD_LIBRARY_PATH=$gpu_env/lib
     [ -z "${CUDA_HOME:-}" ] || LD_LIBRARY_PATH+=:$CUDA_HOME/lib64
     gpu_find_library cublas cublas_v2.h || missing+=" cuBLAS or its headers,"
@@ -128,7 +128,8 @@ print("\n".join(d for p in (s.submodule_search_locations if s else []) for d in 
     gpu_cudnn=${gpu_where:-}
     [ ! -e "$gpu_top/.gpu-bundle/root.tar.gz" ] || gpu_use_bundle || missing+=" .gpu-bundle/root.tar.gz, which is damaged,"
     LD_LIBRARY_PATH+=${gpu_old_libraries:+:$gpu_old_libraries}
-    export CPATH LIBRARY_PATH LD_LIBRARY_PATH
+    CPLUS_INCLUDE_PATH=$C_INCLUDE_PATH
+    export C_INCLUDE_PATH CPLUS_INCLUDE_PATH LIBRARY_PATH LD_LIBRARY_PATH
     [ -z "${CUDA_HOME:-}" ] || PATH=$CUDA_HOME/bin:$PATH
     for command in gcc g++ ld make pkg-config jq bats; do
         command -v "$command" >/dev/null || missing+=" $command,"
