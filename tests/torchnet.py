@@ -42,7 +42,8 @@ class Kink(nn.Module):
         if not Kink.doubt:
             return y
         with torch.no_grad():
-            sign = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+            generator = torch.Generator(x.device).manual_seed(1)
+            sign = torch.rand(x.shape, generator=generator, device=x.device) < 0.5
             off = Kink.doubt * x.square().mean().sqrt()
             seen = torch.where(x == 0, x, x + torch.where(sign, off, -off))
         through = self.passed(x, seen)
@@ -177,7 +178,7 @@ class Net:
             if len(shape) == 4:
                 values = values.reshape([shape[k] for k in self.TO_TORCH]).permute(self.TO_VECTOR)
             parts.append(values.reshape(-1))
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).cpu().numpy()
 
     def images(self, x):
         """[n][pixels], channels last, as [n][C][H][W]."""

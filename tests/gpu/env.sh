@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # env.sh: source it in bash, before `make CUDA=1` and before the programs run, on a machine
 # whose CUDA or libraries are not where they are looked for. Finds nvcc, cuBLAS, cuDNN and a
 # Python with torch, unpacks .gpu-bundle (bundle.sh) where there is one, says in one line
@@ -39,6 +40,7 @@ gpu_find_toolkit() {
         export CUDA_HOME
         return 0
     done
+    CUDA_HOME=${CUDA_HOME:-/usr/local/cuda}
     return 1
 }
 
