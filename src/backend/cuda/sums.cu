@@ -9,7 +9,8 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.cuh"
 
-enum { RUN = 32, WARP = 32, PARTS_MAX = 1024 };
+enum { RUN = 32, WARP = 32 };
+static const size_t PARTS_MAX = 1024;
 
 /* The cut: width threads side by side for channels, the others for rows. */
 struct cut {
@@ -96,12 +97,18 @@ static __global__ void all_parts(uint32_t C, uint32_t parts, const double *parti
     }
 }
 
+/* Blocks for n warps. */
+static unsigned warps(uint32_t n)
+{
+    return (n + THREADS / WARP - 1) / (THREADS / WARP);
+}
+
 template <typename Op>
 static cudaError_t sums(cudaStream_t s, struct lca_cuda_rows r, Op op, double *partial, double *to, double *to2)
 {
     struct cut k = cut_of(r);
-    part_sums<<<dim3(k.parts, (r.C + k.width - 1) / k.width), THREADS, 0, s>>>(r, k, op, partial);
-    all_parts<<<(r.C + THREADS / WARP - 1) / (THREADS / WARP), THREADS, 0, s>>>(r.C, k.parts, partial, to, to2);
+    LAUNCH_BLOCKS(part_sums<Op>, dim3(k.parts, (r.C + k.width - 1) / k.width), s, r, k, op, partial);
+    LAUNCH_BLOCKS(all_parts, warps(r.C), s, r.C, k.parts, partial, to, to2);
     return cudaGetLastError();
 }
 
@@ -137,7 +144,8 @@ static __global__ void begin_about(uint32_t C, const float *x, float *about, con
 
 static __global__ void set_seen(uint64_t *seen)
 {
-    *seen = 1;
+    if (element() == 0)
+        *seen = 1;
 }
 
 struct observe_op {
@@ -154,7 +162,7 @@ cudaError_t lca_cu_norm_observe(cudaStream_t s, struct lca_cuda_rows r, const fl
                                 double *partial)
 {
     LAUNCH(begin_about, r.C, s, r.C, x, a->about, a->seen);
-    set_seen<<<1, 1, 0, s>>>(a->seen);
+    LAUNCH(set_seen, 1, s, a->seen);
     struct observe_op op = {x, a->about};
     return sums(s, r, op, partial, a->sum, a->square);
 }
@@ -443,8 +451,7 @@ cudaError_t lca_cu_loss(cudaStream_t s, const struct lca_rows *rows, uint32_t n,
 {
     if (n == 0)
         return cudaSuccess;
-    loss<<<(n + THREADS / WARP - 1) / (THREADS / WARP), THREADS, 0, s>>>(rows->label, n, classes, only, z, lca_ld(classes),
-                                                                         gradient, each);
-    loss_sums<<<classes, THREADS, 0, s>>>(rows->label, n, each, sum);
+    LAUNCH_BLOCKS(loss, warps(n), s, rows->label, n, classes, only, z, lca_ld(classes), gradient, each);
+    LAUNCH_BLOCKS(loss_sums, classes, s, rows->label, n, each, sum);
     return cudaGetLastError();
 }
