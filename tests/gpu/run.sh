@@ -15,6 +15,7 @@
 #   LCA_GPU_DEVICE (cuda)              LCA_GPU_PRECISIONS ("float32 tf32"), of the benchmarks
 #   LCA_GPU_NETS (the six of the paper)          LCA_GPU_SECONDS (8), PyTorch's per network and precision
 #   LCA_GPU_WORKERS (1), of the pipeline         LCA_GPU_COMPILE_SECONDS (300), of bench-compile
+#   LCA_GPU_STEPS: a regular expression, for those steps alone (build and data are needed by most)
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit 1
@@ -61,6 +62,7 @@ since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
 # Status 77 is a step that cannot be done here; its last line says why.
 step() {
     local name=$1 limit=$2 begin status
+    [[ $name =~ ${LCA_GPU_STEPS:-.} ]] || return 0
     begin=$(now)
     echo "== $name" >>"$log"
     # the limit ends the step with all that it started
@@ -159,7 +161,7 @@ stages() {
     cat <<END
 train:     lca-train --net $1 --data $2 --examples $((4 * $4)) --batch $4 --iterations $3 --out ipc:theta --expect integrate
 grad*$5:   lca-grad --data $2 --device $device --pool ipc:pool
-integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect lca --chunk $4
+integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect lca --sets train --chunk $4 ${rehearse:+--tolerance off}
 lca:       lca-cat --in ipc:lca --out "\$LCA_OUT/lca.lca"
 END
 }
@@ -198,7 +200,7 @@ mixed() {
 train:     lca-train --net mnist-fc --data $work/mnist.data --batch 50 --iterations $iterations --out ipc:theta --expect integrate
 cpu*2:     lca-grad --data $work/mnist.data --pool ipc:pool
 card:      lca-grad --data $work/mnist.data --device $device --pool ipc:pool
-integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect check --chunk 500 --tolerance off $option
+integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect check --sets train --chunk 500 --tolerance off $option
 check:     lca-check --in ipc:lca > "\$LCA_OUT/check.txt"
 END
         rm -rf "$work/mixed"
