@@ -31,7 +31,7 @@ for argument; do
 done
 [ ${#parts[@]} -gt 0 ] || parts=(check bench-eager bench-compile pipeline)
 
-out=${OUT:-$PWD/.build/gpu-results}
+out=${OUT:-$PWD/.build/gpu-${rehearse:+rehearsal-}results}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 results=$out/results.jsonl
@@ -42,7 +42,7 @@ seconds=${LCA_GPU_SECONDS:-8}
 kind=cuda checked=500 checked_precisions=(float32 tf32 bf16) pictures=50000
 if [ -n "$rehearse" ]; then
     device=cpu:vec4 torch_device=cpu kind=cpu checked=20 checked_precisions=(float32) precisions=(float32)
-    seconds=1 pictures=500
+    seconds=1 pictures=50
 fi
 
 # shellcheck disable=SC1091
@@ -390,14 +390,18 @@ picture_data() {
 # a_run STEPS NAME: seconds of the pipeline with that many steps.
 a_run() {
     pipelines/cifar-resnet20.sh --data "$work/pictures.data" --device "$device" --workers "${LCA_GPU_WORKERS:-1}" \
-        --iterations "$1" --heldout 0 --tolerance off --out "$work/$2" >&2 &&
+        --iterations "$1" ${rehearse:+--batch 50} --heldout 0 --tolerance off --out "$work/$2" >&2 &&
         jq .seconds_total "$work/$2/summary.json"
 }
 
 # Two lengths: the difference is steps alone, without start and end.
 steps_against_gradients() {
     local p=$1 few=3 many=11 short long one
-    [ -n "$rehearse" ] || export LCA_PRECISION=$p
+    if [ -n "$rehearse" ]; then
+        few=1 many=3
+    else
+        export LCA_PRECISION=$p
+    fi
     short=$(a_run $few "few.$p") || return
     long=$(a_run $many "many.$p") || return
     unset LCA_PRECISION
