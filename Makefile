@@ -15,11 +15,7 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 SHELL := bash
 
-ifdef CUDA
-$(error this version computes on the CPU alone: run make without CUDA)
-endif
-
-B       := .build/$(if $(SAN),san,cpu)
+B       := .build/$(if $(SAN),san,$(if $(CUDA),cuda,cpu))
 BIN     := $(if $(SAN),$(B)/bin,bin)
 LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
 
@@ -32,8 +28,20 @@ ifdef SAN
 CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-sources := $(wildcard src/*/*.c src/backend/cpu/*.c)
-library := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/tools/%,$(sources)))
+# CUDA=1: the toolkit of CUDA_HOME, or of the nvcc in PATH, with cuBLAS and cuDNN.
+ifdef CUDA
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc)))
+CUDA_ARCH ?= sm_80 sm_90
+NVCC     := $(CUDA_HOME)/bin/nvcc
+CPPFLAGS += -DLCA_CUDA -isystem $(CUDA_HOME)/include
+LDLIBS   += $(foreach d,lib64 lib,-L$(CUDA_HOME)/$d -Wl,-rpath,$(CUDA_HOME)/$d) -lcublas -lcudnn -lcudart -lstdc++
+# machine code for these cards, and PTX, which later ones compile when they start
+NVCCFLAGS = -std=c++17 -O3 -Isrc -Xcompiler -Wall $(foreach a,$(CUDA_ARCH),-gencode arch=$(a:sm_%=compute_%),code=$a) \
+            -gencode arch=$(lastword $(CUDA_ARCH:sm_%=compute_%)),code=$(lastword $(CUDA_ARCH:sm_%=compute_%))
+endif
+
+sources := $(wildcard src/*/*.c src/backend/cpu/*.c $(if $(CUDA),src/backend/cuda/*.c src/backend/cuda/*.cu))
+library := $(patsubst src/%,$(B)/%.o,$(basename $(filter-out src/tools/%,$(sources))))
 tools   := $(patsubst src/tools/%.c,$(BIN)/%,$(wildcard src/tools/lca-*.c))
 units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c))
 # Fuzzers and what they reach of the library, by clang, which has libFuzzer; but for the
@@ -96,6 +104,10 @@ $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc  $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/%.o: src/%.cu Makefile
+	@mkdir -p $(@D)
+	@echo "nvcc $<"
+	@$(NVCC) $(NVCCFLAGS) -MMD -MP -c -o $@ $<
 $(BIN)/%: $(B)/tools/%.o $(B)/liblca.a
 	@mkdir -p $(@D)
 	@echo "ld  $@"

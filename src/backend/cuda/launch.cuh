@@ -1,0 +1,28 @@
+/* launch.cuh: how kernels of this folder are launched: a thread per element, 256 to a
+ * block, each element by itself. */
+#ifndef LCA_BACKEND_CUDA_LAUNCH_CUH
+#define LCA_BACKEND_CUDA_LAUNCH_CUH
+
+#include <cuda_runtime.h>
+
+enum { THREADS = 256 };
+
+static inline unsigned blocks_for(size_t n)
+{
+    return (unsigned)((n + THREADS - 1) / THREADS);
+}
+
+/* This thread's element. */
+static __device__ inline size_t element()
+{
+    return (size_t)blockIdx.x * THREADS + threadIdx.x;
+}
+
+/* Launches kernel over n elements; nothing for none. */
+#define LAUNCH(kernel, n, s, ...)                                   \
+    do {                                                            \
+        if ((n) > 0)                                                \
+            kernel<<<blocks_for(n), THREADS, 0, s>>>(__VA_ARGS__);  \
+    } while (0)
+
+#endif
