@@ -96,7 +96,7 @@ build() {
 }
 
 unit() {
-    LCA_TEST_DEVICES="cpu $device" ".build/$kind/unit/$1"
+    LCA_TEST_DEVICES=$device ".build/$kind/unit/$1"
 }
 
 # The device's options at a precision; the CPU has but one.
