@@ -49,7 +49,10 @@ fi
 . tests/gpu/env.sh || [ -n "$rehearse" ] || exit 1
 export PATH=$PWD/bin:$PATH LCA_NETS=$PWD/pipelines/nets ROOT=$PWD LCA_BIN=$PWD/bin PYTHONUNBUFFERED=1
 work=$(mktemp -d)
+running=""
 trap 'rm -rf "$work"' EXIT
+# steps are process groups of their own, which a Ctrl-C does not reach
+trap '[ -z "$running" ] || kill -- -"$running" 2>/dev/null; exit 130' INT TERM
 card=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)
 version=$(git describe --always --dirty 2>/dev/null)
@@ -69,11 +72,13 @@ step() {
     set -m
     ("${@:3}") >"$work/step" 2>&1 </dev/null &
     local pid=$!
+    running=$pid
     (sleep "$limit" && kill -TERM -- -$pid && sleep 3 && kill -KILL -- -$pid) >/dev/null 2>&1 </dev/null &
     local watch=$!
     set +m
     wait $pid
     status=$?
+    running=""
     kill -- -$watch 2>/dev/null
     wait $watch 2>/dev/null
     cat "$work/step" >>"$log"
