@@ -191,11 +191,11 @@ class Net:
         return functional.cross_entropy(logits, labels, reduction='none')
 
 
-def made_examples(shape, n, kind):
+def made_examples(shape, n, kind, device='cpu'):
     """Bytes as floats in [0, 1], NCHW, and labels; of digits 19 % are not 0, as in MNIST."""
-    g = torch.Generator().manual_seed(1)
+    g = torch.Generator(device).manual_seed(1)
     height, width, channels = shape
-    x = torch.randint(1, 256, (n, channels, height, width), generator=g).float() / 255
+    x = torch.randint(1, 256, (n, channels, height, width), generator=g, device=device).float() / 255
     if kind == 'digits':
-        x *= torch.rand(x.shape, generator=g) < 0.19
-    return x, torch.randint(0, 10, (n,), generator=g)
+        x *= torch.rand(x.shape, generator=g, device=device) < 0.19
+    return x, torch.randint(0, 10, (n,), generator=g, device=device)

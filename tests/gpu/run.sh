@@ -15,6 +15,7 @@
 #   LCA_GPU_DEVICE (cuda)              LCA_GPU_PRECISIONS ("float32 tf32"), of the benchmarks
 #   LCA_GPU_NETS (the six of the paper)          LCA_GPU_SECONDS (8), PyTorch's per network and precision
 #   LCA_GPU_WORKERS (1), of the pipeline         LCA_GPU_COMPILE_SECONDS (300), of bench-compile
+#   LCA_GPU_STEPS: a regular expression, for those steps alone (build and data are needed by most)
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit 1
@@ -30,7 +31,7 @@ for argument; do
 done
 [ ${#parts[@]} -gt 0 ] || parts=(check bench-eager bench-compile pipeline)
 
-out=${OUT:-$PWD/.build/gpu-results}
+out=${OUT:-$PWD/.build/gpu-${rehearse:+rehearsal-}results}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 results=$out/results.jsonl
@@ -41,14 +42,17 @@ seconds=${LCA_GPU_SECONDS:-8}
 kind=cuda checked=500 checked_precisions=(float32 tf32 bf16) pictures=50000
 if [ -n "$rehearse" ]; then
     device=cpu:vec4 torch_device=cpu kind=cpu checked=20 checked_precisions=(float32) precisions=(float32)
-    seconds=1 pictures=500
+    seconds=1 pictures=50
 fi
 
 # shellcheck disable=SC1091
 . tests/gpu/env.sh || [ -n "$rehearse" ] || exit 1
 export PATH=$PWD/bin:$PATH LCA_NETS=$PWD/pipelines/nets ROOT=$PWD LCA_BIN=$PWD/bin PYTHONUNBUFFERED=1
 work=$(mktemp -d)
+running=""
 trap 'rm -rf "$work"' EXIT
+# steps are process groups of their own, which a Ctrl-C does not reach
+trap '[ -z "$running" ] || kill -- -"$running" 2>/dev/null; exit 130' INT TERM
 card=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)
 version=$(git describe --always --dirty 2>/dev/null)
@@ -61,17 +65,20 @@ since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
 # Status 77 is a step that cannot be done here; its last line says why.
 step() {
     local name=$1 limit=$2 begin status
+    [[ $name =~ ${LCA_GPU_STEPS:-.} ]] || return 0
     begin=$(now)
     echo "== $name" >>"$log"
     # the limit ends the step with all that it started
     set -m
     ("${@:3}") >"$work/step" 2>&1 </dev/null &
     local pid=$!
+    running=$pid
     (sleep "$limit" && kill -TERM -- -$pid && sleep 3 && kill -KILL -- -$pid) >/dev/null 2>&1 </dev/null &
     local watch=$!
     set +m
     wait $pid
     status=$?
+    running=""
     kill -- -$watch 2>/dev/null
     wait $watch 2>/dev/null
     cat "$work/step" >>"$log"
@@ -94,7 +101,7 @@ build() {
 }
 
 unit() {
-    LCA_TEST_DEVICES="cpu $device" ".build/$kind/unit/$1"
+    LCA_TEST_DEVICES=$device ".build/$kind/unit/$1"
 }
 
 # The device's options at a precision; the CPU has but one.
@@ -159,7 +166,7 @@ stages() {
     cat <<END
 train:     lca-train --net $1 --data $2 --examples $((4 * $4)) --batch $4 --iterations $3 --out ipc:theta --expect integrate
 grad*$5:   lca-grad --data $2 --device $device --pool ipc:pool
-integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect lca --chunk $4
+integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect lca --sets train --chunk $4 ${rehearse:+--tolerance off}
 lca:       lca-cat --in ipc:lca --out "\$LCA_OUT/lca.lca"
 END
 }
@@ -198,7 +205,7 @@ mixed() {
 train:     lca-train --net mnist-fc --data $work/mnist.data --batch 50 --iterations $iterations --out ipc:theta --expect integrate
 cpu*2:     lca-grad --data $work/mnist.data --pool ipc:pool
 card:      lca-grad --data $work/mnist.data --device $device --pool ipc:pool
-integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect check --chunk 500 --tolerance off $option
+integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect check --sets train --chunk 500 --tolerance off $option
 check:     lca-check --in ipc:lca > "\$LCA_OUT/check.txt"
 END
         rm -rf "$work/mixed"
@@ -388,14 +395,18 @@ picture_data() {
 # a_run STEPS NAME: seconds of the pipeline with that many steps.
 a_run() {
     pipelines/cifar-resnet20.sh --data "$work/pictures.data" --device "$device" --workers "${LCA_GPU_WORKERS:-1}" \
-        --iterations "$1" --heldout 0 --tolerance off --out "$work/$2" >&2 &&
+        --iterations "$1" ${rehearse:+--batch 50} --heldout 0 --tolerance off --out "$work/$2" >&2 &&
         jq .seconds_total "$work/$2/summary.json"
 }
 
 # Two lengths: the difference is steps alone, without start and end.
 steps_against_gradients() {
     local p=$1 few=3 many=11 short long one
-    [ -n "$rehearse" ] || export LCA_PRECISION=$p
+    if [ -n "$rehearse" ]; then
+        few=1 many=3
+    else
+        export LCA_PRECISION=$p
+    fi
     short=$(a_run $few "few.$p") || return
     long=$(a_run $many "many.$p") || return
     unset LCA_PRECISION
