@@ -80,7 +80,7 @@ test:
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
-	@$(build) units
+	@$(build) units $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda)
 	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 soak chaos: all
 	@.ci/install test

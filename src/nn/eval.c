@@ -156,10 +156,14 @@ static int fits(const struct lca_eval *e, struct lca_err *err)
     }
     const char *name = e->net->name;
     if (good == 0)
-        return lca_fail(err, LCA_USAGE, "network %s needs %zu MiB on the device with one example, and it has %zu MiB: use "
-                        "another device", name, (some >> 20) + 1, room >> 20);
-    return lca_fail(err, LCA_USAGE, "network %s in chunks of %u examples needs %zu MiB on the device, which has %zu MiB: "
-                    "the largest chunk that fits has %u", name, e->n_max, (need >> 20) + 1, room >> 20, good);
+        return lca_fail(err, LCA_USAGE,
+                        "network %s needs %zu MiB on the device with one example, and it has %zu MiB: use "
+                        "another device",
+                        name, (some >> 20) + 1, room >> 20);
+    return lca_fail(err, LCA_USAGE,
+                    "network %s in chunks of %u examples needs %zu MiB on the device, which has %zu MiB: "
+                    "the largest chunk that fits has %u",
+                    name, e->n_max, (need >> 20) + 1, room >> 20, good);
 }
 
 static int check(const struct lca_net *net, const struct lca_images *images, uint32_t n_max,
@@ -195,7 +199,8 @@ struct lca_eval *lca_eval_new(const struct lca_net *net, const char *device,
     e->n_max = n_max;
     e->slice = n_max;
     e->device = backend->open(device, err);
-    if (!e->device || (backend->room && fits(e, err) < 0) || lca_plan_init(&e->plan, net, backend, n_max, err) < 0 || allocate(e, err) < 0) {
+    if (!e->device || (backend->room && fits(e, err) < 0) || lca_plan_init(&e->plan, net, backend, n_max, err) < 0 ||
+        allocate(e, err) < 0) {
         lca_eval_free(e);
         return NULL;
     }

@@ -456,7 +456,8 @@ static void as_asked(void **state)
 
 int main(int argc, char **argv)
 {
-    /* $LCA_TEST_DEVICES names others, "cuda:0", say; apart by blanks */
+    /* $LCA_TEST_DEVICES names others, "cuda:0", say, apart by blanks; $LCA_TEST_ONLY tests, as
+     * a pattern */
     static char names[] = "cpu:vec4 cpu:avx2 cpu:avx512 cpu:vec4:direct cpu:avx2:direct cpu:avx512:direct";
     static const struct { const char *name; CMUnitTestFunction f; } each[] = {
         {"layers_are_the_reference", layers_are_the_reference},
@@ -479,5 +480,6 @@ int main(int argc, char **argv)
         tests[k] = (struct CMUnitTest){.name = name[k], .test_func = each[k % TESTS].f,
                                        .initial_state = device[k / TESTS]};
     }
+    cmocka_set_test_filter(getenv("LCA_TEST_ONLY"));
     return _cmocka_run_group_tests("eval-conv-test", tests, devices * TESTS, NULL, teardown);
 }

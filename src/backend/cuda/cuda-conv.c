@@ -105,8 +105,9 @@ static void kernel_by_patches(struct lca_device *d, const struct lca_call *c, co
     for (uint32_t e = 0, n; e < c->n; e += n) {
         n = block(&p, c->n, e);
         lca_cuda_ok(d, lca_cu_patches(d->stream, c->g, n, c->x + e * s->ld_in, p.patch), "convolution");
-        lca_cuda_ok(d, lca_cu_copy(d->stream, n, p.rows * s->out, c->dy + e * s->ld_out, s->ld_out, p.row, p.rows * s->out),
-                    "convolution");
+        lca_cuda_ok(
+            d, lca_cu_copy(d->stream, n, p.rows * s->out, c->dy + e * s->ld_out, s->ld_out, p.row, p.rows * s->out),
+            "convolution");
         lca_cuda_multiply(d, patch, row, s->dw, s->out, s->K, s->out, n * p.rows, true);
     }
 }
@@ -117,8 +118,9 @@ static void input_by_patches(struct lca_device *d, const struct lca_call *c, con
     struct lca_cuda_matrix row = {p.row, s->out, false}, w = {c->kernel, s->out, true};
     for (uint32_t e = 0, n; e < c->n; e += n) {
         n = block(&p, c->n, e);
-        lca_cuda_ok(d, lca_cu_copy(d->stream, n, p.rows * s->out, c->dy + e * s->ld_out, s->ld_out, p.row, p.rows * s->out),
-                    "convolution");
+        lca_cuda_ok(
+            d, lca_cu_copy(d->stream, n, p.rows * s->out, c->dy + e * s->ld_out, s->ld_out, p.row, p.rows * s->out),
+            "convolution");
         lca_cuda_multiply(d, row, w, p.patch, s->K, n * p.rows, s->K, s->out, false);
         lca_cuda_ok(d, lca_cu_patches_gradient(d->stream, c->g, n, p.patch, c->dx + e * s->ld_in, c->dx_adds),
                     "convolution");

@@ -58,7 +58,8 @@ static void dense_forward(struct lca_device *d, const struct lca_call *c)
 static void dense_backward(struct lca_device *d, const struct lca_call *c)
 {
     struct dense s = dense_of(c->g, c->state);
-    lca_cuda_ok(d, lca_cu_bias_gradient(d->stream, rows_of(&s, c->n), c->dy, c->relu ? c->y : NULL, d->partial, s.dbias),
+    lca_cuda_ok(d,
+                lca_cu_bias_gradient(d->stream, rows_of(&s, c->n), c->dy, c->relu ? c->y : NULL, d->partial, s.dbias),
                 "dense layer");
     struct lca_cuda_matrix x = {c->x, s.ld_in, true}, dy = {c->dy, s.ld, false}, w = {s.w, s.ld, true};
     lca_cuda_multiply(d, x, dy, s.dw, s.ld, s.in, s.out, c->n, true);

@@ -58,7 +58,8 @@ static void maxpool_forward(struct lca_device *d, const struct lca_call *c)
 static void maxpool_backward(struct lca_device *d, const struct lca_call *c)
 {
     if (c->dx)
-        lca_cuda_ok(d, lca_cu_maxpool_gradient(d->stream, c->g, c->n, c->x, c->y, c->dy, c->dx, c->dx_adds), "max pool");
+        lca_cuda_ok(d, lca_cu_maxpool_gradient(d->stream, c->g, c->n, c->x, c->y, c->dy, c->dx, c->dx_adds),
+                    "max pool");
 }
 
 static void avgpool_forward(struct lca_device *d, const struct lca_call *c)

@@ -92,7 +92,8 @@ static void norm_spread(struct lca_device *d, const struct lca_call *c)
 {
     size_t bytes;
     struct lca_cuda_norm s = norm_of(c->g, c->state, &bytes);
-    lca_cuda_ok(d, lca_cu_norm_spread(d->stream, rows_of(c), c->x, c->dy, c->relu, &s, c->dx, c->dx_adds), "batch norm");
+    lca_cuda_ok(d, lca_cu_norm_spread(d->stream, rows_of(c), c->x, c->dy, c->relu, &s, c->dx, c->dx_adds),
+                "batch norm");
 }
 
 static void norm_end(struct lca_device *d, const struct lca_call *c)

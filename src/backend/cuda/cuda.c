@@ -29,8 +29,10 @@ int lca_cuda_parse(const char *device, int *card, enum lca_cuda_precision *preci
             return 0;
         }
     if (*at)
-        return lca_fail(err, LCA_USAGE, "device %.40s: say cuda, or cuda:N for card N, and after that :tf32 or :bf16 for "
-                        "a precision other than float32", device);
+        return lca_fail(err, LCA_USAGE,
+                        "device %.40s: say cuda, or cuda:N for card N, and after that :tf32 or :bf16 for "
+                        "a precision other than float32",
+                        device);
     return 0;
 }
 
@@ -93,8 +95,8 @@ static int describe(struct lca_device *d, struct lca_err *err)
     for (char *c = p.name; *c; c++)
         if (*c == ' ' || *c == '/')
             *c = '-';
-    snprintf(d->num, sizeof d->num, "cuda/lca-" LCA_VERSION "/cublas-%d/cudnn-%zu/%.60s/%s", blas, cudnnGetVersion(), p.name,
-             name[d->precision]);
+    snprintf(d->num, sizeof d->num, "cuda/lca-" LCA_VERSION "/cublas-%d/cudnn-%zu/%.40s/%s", blas, cudnnGetVersion(),
+             p.name, name[d->precision]);
     return 0;
 }
 
@@ -277,10 +279,11 @@ void lca_cuda_multiply(struct lca_device *d, struct lca_cuda_matrix a, struct lc
     cublasComputeType_t type = d->precision == LCA_CUDA_BF16   ? CUBLAS_COMPUTE_32F_FAST_16BF
                                : d->precision == LCA_CUDA_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                                                : CUBLAS_COMPUTE_32F;
-    lca_cuda_blas_ok(d, cublasGemmEx(d->blas, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                     a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N, (int)n, (int)m, (int)k, &one, b.at,
-                                     CUDA_R_32F, (int)b.ld, a.at, CUDA_R_32F, (int)a.ld, &begin, c, CUDA_R_32F, (int)ldc,
-                                     type, CUBLAS_GEMM_DEFAULT),
+    lca_cuda_blas_ok(d,
+                     cublasGemmEx(d->blas, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                  a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N, (int)n, (int)m, (int)k, &one, b.at,
+                                  CUDA_R_32F, (int)b.ld, a.at, CUDA_R_32F, (int)a.ld, &begin, c, CUDA_R_32F, (int)ldc,
+                                  type, CUBLAS_GEMM_DEFAULT),
                      "matrix product");
 }
 

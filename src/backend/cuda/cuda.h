@@ -34,7 +34,7 @@ struct lca_device {
     double *partial;                    /* LCA_CUDA_PARTIAL doubles: sums of parts */
     void *staging;                      /* pinned: what comes down goes through it */
     struct lca_err failed;              /* the first failure */
-    char num[160];
+    char num[128];
 };
 
 /* Where "cuda[:CARD][:tf32|:bf16]" points: LCA_USAGE if it is not of that form. */

@@ -144,8 +144,8 @@ static bool allowed(struct lca_device *d, struct pile *p, desc config)
     desc engine = make(p, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
     if (cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine) !=
             CUDNN_STATUS_SUCCESS ||
-        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, NOTES, &n, note) !=
-            CUDNN_STATUS_SUCCESS)
+        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, NOTES, &n,
+                                 note) != CUDNN_STATUS_SUCCESS)
         return false;
     for (int64_t k = 0; k < n; k++)
         switch (note[k]) {
@@ -180,8 +180,8 @@ static bool choose(struct lca_device *d, struct lca_cuda_plan *what, desc graph,
     finish(&p, heuristic);
     for (int k = 0; p.ok && k < CONFIGS; k++)
         config[k] = make(&p, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    if (p.ok && cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, CONFIGS,
-                                         &n, config) != CUDNN_STATUS_SUCCESS)
+    if (p.ok && cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                         CONFIGS, &n, config) != CUDNN_STATUS_SUCCESS)
         p.ok = false;
     for (int64_t k = 0; p.ok && k < n && k < CONFIGS && !what->found; k++) {
         struct pile one = {.ok = true};
@@ -192,8 +192,10 @@ static bool choose(struct lca_device *d, struct lca_cuda_plan *what, desc graph,
             set(&one, plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &d->dnn);
             set(&one, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config[k]);
             finish(&one, plan);
-            if (one.ok && cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got,
-                                                   &size) == CUDNN_STATUS_SUCCESS && size <= WORKSPACE_MAX) {
+            if (one.ok &&
+                cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got,
+                                         &size) == CUDNN_STATUS_SUCCESS &&
+                size <= WORKSPACE_MAX) {
                 what->plan = plan;
                 what->workspace = size;
                 what->found = true;

@@ -18,7 +18,8 @@ const struct lca_cuda_plan *lca_cuda_plan(struct lca_device *d, const struct lca
                                           enum lca_cuda_way way, bool adds);
 
 /* Runs it: x or dx, w or dw, y or dy. */
-void lca_cuda_plan_run(struct lca_device *d, const struct lca_cuda_plan *p, const void *x, const void *w, const void *y);
+void lca_cuda_plan_run(struct lca_device *d, const struct lca_cuda_plan *p, const void *x, const void *w,
+                       const void *y);
 
 void lca_cuda_plans_free(struct lca_device *d);
 

@@ -31,8 +31,8 @@ enum { LCA_CUDA_PARTIAL = 1 << 20 };
 cudaError_t lca_cu_input(cudaStream_t s, const struct lca_rows *rows, uint32_t n, float *x);
 /* y = x + bias, then ReLU if wanted; bias NULL: none. ldx: floats from one example of x to
  * the next. x and y may be the same. */
-cudaError_t lca_cu_bias(cudaStream_t s, struct lca_cuda_rows r, const float *x, size_t ldx, const float *bias, bool relu,
-                        float *y);
+cudaError_t lca_cu_bias(cudaStream_t s, struct lca_cuda_rows r, const float *x, size_t ldx, const float *bias,
+                        bool relu, float *y);
 cudaError_t lca_cu_relu(cudaStream_t s, size_t n, const float *x, float *y);
 /* dx = dy where x > 0, else 0; added to dx if adds. */
 cudaError_t lca_cu_relu_gradient(cudaStream_t s, size_t n, const float *x, const float *dy, float *dx, bool adds);
@@ -41,7 +41,8 @@ cudaError_t lca_cu_add(cudaStream_t s, size_t n, const float *x, const float *x2
 cudaError_t lca_cu_give(cudaStream_t s, size_t n, const float *y, const float *dy, float *dx, bool adds);
 /* factor = 0 or 1 / (1 - rate), y = x factor, drawn as on the CPU. */
 cudaError_t lca_cu_dropout(cudaStream_t s, const struct lca_call *c, float *factor);
-cudaError_t lca_cu_dropout_gradient(cudaStream_t s, size_t n, const float *factor, const float *dy, float *dx, bool adds);
+cudaError_t lca_cu_dropout_gradient(cudaStream_t s, size_t n, const float *factor, const float *dy, float *dx,
+                                    bool adds);
 /* to [columns][rows] = from [rows][columns], added if adds. */
 cudaError_t lca_cu_transpose(cudaStream_t s, size_t rows, size_t columns, const float *from, float *to, bool adds);
 /* to [rows][ld_to] = from [rows][ld_from], `columns` of each row. */
@@ -51,7 +52,8 @@ cudaError_t lca_cu_copy(cudaStream_t s, size_t rows, size_t columns, const float
 cudaError_t lca_cu_to_bf16(cudaStream_t s, size_t n, const float *from, void *to);
 cudaError_t lca_cu_from_bf16(cudaStream_t s, size_t n, const void *from, float *to, bool adds);
 /* y = x + bias, then ReLU, x in bfloat16 [n][ld]. */
-cudaError_t lca_cu_bias_bf16(cudaStream_t s, struct lca_cuda_rows r, const void *x, const float *bias, bool relu, float *y);
+cudaError_t lca_cu_bias_bf16(cudaStream_t s, struct lca_cuda_rows r, const void *x, const float *bias, bool relu,
+                             float *y);
 /* (float) of sums; they begin again at 0. */
 cudaError_t lca_cu_take(cudaStream_t s, size_t n, double *sum, float *to);
 
@@ -88,8 +90,8 @@ cudaError_t lca_cu_maxpool(cudaStream_t s, const struct lca_geometry *g, uint32_
 cudaError_t lca_cu_maxpool_gradient(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *x,
                                     const float *y, const float *dy, float *dx, bool adds);
 cudaError_t lca_cu_avgpool(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *x, float *y);
-cudaError_t lca_cu_avgpool_gradient(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *dy, float *dx,
-                                    bool adds);
+cudaError_t lca_cu_avgpool_gradient(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *dy,
+                                    float *dx, bool adds);
 /* Patches of n examples: [n out.h out.w][kernel kernel in.c], 0 outside the image; and the
  * sums of their gradients where they overlap. */
 cudaError_t lca_cu_patches(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *x, float *patch);

@@ -86,8 +86,8 @@ static bool fours(struct lca_cuda_rows r)
     return r.C % 4 == 0 && (size_t)r.pixels * r.C == r.ld;
 }
 
-cudaError_t lca_cu_bias(cudaStream_t s, struct lca_cuda_rows r, const float *x, size_t ldx, const float *bias, bool relu,
-                        float *y)
+cudaError_t lca_cu_bias(cudaStream_t s, struct lca_cuda_rows r, const float *x, size_t ldx, const float *bias,
+                        bool relu, float *y)
 {
     size_t n = (size_t)r.n * r.pixels * r.C;
     if (fours(r) && ldx == r.ld)
@@ -97,7 +97,8 @@ cudaError_t lca_cu_bias(cudaStream_t s, struct lca_cuda_rows r, const float *x, 
     return cudaGetLastError();
 }
 
-cudaError_t lca_cu_bias_bf16(cudaStream_t s, struct lca_cuda_rows r, const void *x, const float *bias, bool relu, float *y)
+cudaError_t lca_cu_bias_bf16(cudaStream_t s, struct lca_cuda_rows r, const void *x, const float *bias, bool relu,
+                             float *y)
 {
     size_t n = (size_t)r.n * r.pixels * r.C;
     LAUNCH(bias_one<__nv_bfloat16>, n, s, r, n, (const __nv_bfloat16 *)x, r.ld, bias, relu, y);
@@ -168,8 +169,8 @@ struct draw {
 };
 
 /* A thread draws for four neighbours in an example. */
-static __global__ void dropout(struct draw w, size_t n, uint32_t fours, size_t size, size_t ld, const float *x, float *factor,
-                               float *y)
+static __global__ void dropout(struct draw w, size_t n, uint32_t fours, size_t size, size_t ld, const float *x,
+                               float *factor, float *y)
 {
     size_t t = element();
     if (t >= n)
@@ -205,7 +206,8 @@ static __global__ void dropout_gradient(size_t n, const float *factor, const flo
         give(dx, i, dy[i] * factor[i], adds);
 }
 
-cudaError_t lca_cu_dropout_gradient(cudaStream_t s, size_t n, const float *factor, const float *dy, float *dx, bool adds)
+cudaError_t lca_cu_dropout_gradient(cudaStream_t s, size_t n, const float *factor, const float *dy, float *dx,
+                                    bool adds)
 {
     LAUNCH(dropout_gradient, n, s, n, factor, dy, dx, adds);
     return cudaGetLastError();

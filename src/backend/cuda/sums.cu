@@ -167,7 +167,8 @@ cudaError_t lca_cu_norm_observe(cudaStream_t s, struct lca_cuda_rows r, const fl
     return sums(s, r, op, partial, a->sum, a->square);
 }
 
-static __global__ void settle(uint32_t C, double n, double eps, const float *gamma, const float *beta, struct lca_cuda_norm a)
+static __global__ void settle(uint32_t C, double n, double eps, const float *gamma, const float *beta,
+                              struct lca_cuda_norm a)
 {
     uint32_t c = (uint32_t)element();
     if (c == 0)
@@ -184,8 +185,8 @@ static __global__ void settle(uint32_t C, double n, double eps, const float *gam
     a.sum[c] = a.square[c] = 0;
 }
 
-cudaError_t lca_cu_norm_settle(cudaStream_t s, uint32_t C, double rows, double eps, const float *gamma, const float *beta,
-                               const struct lca_cuda_norm *a)
+cudaError_t lca_cu_norm_settle(cudaStream_t s, uint32_t C, double rows, double eps, const float *gamma,
+                               const float *beta, const struct lca_cuda_norm *a)
 {
     LAUNCH(settle, C, s, C, rows, eps, gamma, beta, *a);
     return cudaGetLastError();
@@ -210,8 +211,8 @@ static __global__ void norm_forward(struct lca_cuda_rows r, size_t n, const floa
     y[o] = relu && !(v > 0) ? 0 : v;
 }
 
-static __global__ void norm_forward_four(uint32_t C4, size_t n4, const float4 *x, const float4 *scale, const float4 *shift,
-                                         bool relu, float4 *y)
+static __global__ void norm_forward_four(uint32_t C4, size_t n4, const float4 *x, const float4 *scale,
+                                         const float4 *shift, bool relu, float4 *y)
 {
     size_t i = element();
     if (i >= n4)
@@ -281,8 +282,8 @@ cudaError_t lca_cu_norm_settle_back(cudaStream_t s, uint32_t C, double rows, con
 }
 
 /* dx of one element. */
-static __device__ inline float spread_one(float x, float d, float mean, float scale, float shift, float even, float slope,
-                                          bool relu)
+static __device__ inline float spread_one(float x, float d, float mean, float scale, float shift, float even,
+                                          float slope, bool relu)
 {
     if (relu && !(normed(x, scale, shift) > 0))
         d = 0;
@@ -327,7 +328,8 @@ cudaError_t lca_cu_norm_spread(cudaStream_t s, struct lca_cuda_rows r, const flo
 {
     size_t n = (size_t)r.n * r.pixels * r.C;
     if (fours(r))
-        LAUNCH(spread_four, n / 4, s, r.C / 4, n / 4, (const float4 *)x, (const float4 *)dy, relu, *a, (float4 *)dx, adds);
+        LAUNCH(spread_four, n / 4, s, r.C / 4, n / 4, (const float4 *)x, (const float4 *)dy, relu, *a, (float4 *)dx,
+               adds);
     else
         LAUNCH(spread, n, s, r, n, x, dy, relu, *a, dx, adds);
     return cudaGetLastError();

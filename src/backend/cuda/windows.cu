@@ -80,7 +80,8 @@ cudaError_t lca_cu_maxpool(cudaStream_t s, const struct lca_geometry *g, uint32_
 }
 
 /* Whether the pixel at `me` of the window is the first that is `most`. */
-static __device__ inline bool first(const struct windows &w, const float *window, uint32_t me_y, uint32_t me_x, float most)
+static __device__ inline bool first(const struct windows &w, const float *window, uint32_t me_y, uint32_t me_x,
+                                    float most)
 {
     for (uint32_t ky = 0; ky <= me_y; ky++)
         for (uint32_t kx = 0; kx < w.kw; kx++) {
@@ -92,7 +93,8 @@ static __device__ inline bool first(const struct windows &w, const float *window
     return false;
 }
 
-static __global__ void maxpool_gradient(struct windows w, const float *x, const float *y, const float *dy, float *dx, bool adds)
+static __global__ void maxpool_gradient(struct windows w, const float *x, const float *y, const float *dy, float *dx,
+                                        bool adds)
 {
     size_t i = element();
     if (i >= w.n)
@@ -159,8 +161,8 @@ static __global__ void avgpool_gradient(struct windows w, const float *dy, float
     *to = adds ? *to + d : d;
 }
 
-cudaError_t lca_cu_avgpool_gradient(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *dy, float *dx,
-                                    bool adds)
+cudaError_t lca_cu_avgpool_gradient(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *dy,
+                                    float *dx, bool adds)
 {
     struct windows w = windows_of(g);
     w.n = n * lca_shape_size(g->in);
