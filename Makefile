@@ -10,6 +10,8 @@
 #                  (FUZZ=frame,net: these alone)
 # make bench       speed: gradients beside PyTorch, filters beside memory
 # make CUDA=1      the same with NVIDIA cards (docs/gpu.md)
+# make install     under PREFIX=/usr/local, below DESTDIR; make uninstall
+# make deb         a Debian package, .build/deb/*.deb
 # make man         docs/man/*.1 from the programs' own option tables
 # make clean
 MAKEFLAGS += --no-builtin-rules
@@ -20,6 +22,7 @@ B       := .build/$(if $(SAN),san,$(if $(CUDA),cuda,cpu))
 BIN     := $(if $(SAN),$(B)/bin,bin)
 LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
 
+VERSION  = $(shell sed -n 's/.*LCA_VERSION "\(.*\)"/\1/p' src/base/version.h)
 CC      := gcc
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -ffp-contract=off \
            -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -59,7 +62,7 @@ EMULATE  = g++ -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(cuda_flags
 emulated := $(patsubst src/%,$(E)/%.o,$(basename $(wildcard src/backend/cuda/*.c src/backend/cuda/*.cu) src/backend/find.c)) $(E)/emulated.o
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers cuda demo test test-long soak chaos fuzz san bench man clean
+.PHONY: all packages programs units fuzzers cuda install uninstall deb demo test test-long soak chaos fuzz san bench man clean
 all: packages
 	@$(build) programs
 packages:
@@ -98,7 +101,32 @@ bench: all
 	@tests/bench/networks.sh
 	@tests/bench/filters.sh
 man: all
+	@.ci/install man
 	@for t in $(notdir $(tools)); do bin/$$t --man > docs/man/$$t.1; done
+	@for p in frames networks; do docs/man/section5.sh $$p > docs/man/lca-$$p.5; done
+# Programs, pipelines with their networks, manual pages, completions, and what it takes to
+# write a filter in C: headers, the library and its pkg-config file.
+PREFIX  := /usr/local
+to       = $(DESTDIR)$(PREFIX)
+install: programs
+	@install -d $(to)/bin $(to)/lib/pkgconfig $(to)/share/lca $(to)/share/bash-completion/completions \
+	    $(addprefix $(to)/share/man/man,1 5 7) $(to)/share/doc/lca
+	@install $(tools) $(to)/bin
+	@cp -r pipelines $(to)/share/lca && mv $(to)/share/lca/pipelines/nets $(to)/share/lca
+	@for d in base data filter frame link nn; do install -Dm644 -t $(to)/include/lca/$$d src/$$d/*.h; done
+	@install -Dm644 -t $(to)/include/lca/backend src/backend/backend.h && install -Dm644 -t $(to)/include/lca/proto proto/*.h
+	@install -m644 $(B)/liblca.a $(to)/lib
+	@sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#; s#@LIBS@#$(LIBS)#' docs/packaging/lca.pc.in > $(to)/lib/pkgconfig/lca.pc
+	@for s in 1 5 7; do install -m644 docs/man/*.$$s $(to)/share/man/man$$s; done
+	@for t in $(tools); do $$t --completion > $(to)/share/bash-completion/completions/$$(basename $$t); done
+	@install -m644 README.md LICENSE docs/*.md $(to)/share/doc/lca && cp -r docs/examples $(to)/share/doc/lca
+uninstall:
+	@rm -f $(addprefix $(to)/bin/,$(notdir $(tools))) $(addprefix $(to)/share/bash-completion/completions/,$(notdir $(tools)))
+	@cd docs/man && for p in *.[157]; do rm -f $(to)/share/man/man$${p##*.}/$$p; done
+	@rm -rf $(to)/share/lca $(to)/include/lca $(to)/share/doc/lca $(to)/lib/liblca.a $(to)/lib/pkgconfig/lca.pc
+deb:
+	@.ci/install build deb
+	@docs/packaging/deb.sh
 clean:
 	rm -rf .build bin/lca-*
 

@@ -2,7 +2,8 @@
 # A pipeline sets its network and its defaults, then calls: pipeline "$@"
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-PATH=$(cd "$here/.." && pwd)/bin:$PATH
+# beside the programs of a source tree, or installed in share/lca
+PATH=$(cd "$here/.." && pwd)/bin:$(cd "$here/../../.." && pwd)/bin:$PATH
 . "$here/filters.sh"
 
 usage() {

@@ -1,6 +1,5 @@
 #include "base/tool.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -14,159 +13,26 @@
 
 #include "base/log.h"
 #include "base/sig.h"
+#include "base/tool-inside.h"
 #include "base/version.h"
 
-enum { MAX_OPTS = 64, WIDTH = 79, INDENT = 26 };
-
-static bool want_help, want_version, want_man, want_verbose;
+static bool want_help, want_version, want_man, want_completion, want_config, want_verbose;
 
 static const struct lca_opt common_opts[] = {
     {"verbose", 'v', LCA_OPT_FLAG, &want_verbose, NULL, "Say more on stderr.", 0, 0, false},
     {"help", 'h', LCA_OPT_FLAG, &want_help, NULL, "Print this text and exit.", 0, 0, true},
     {"version", 'V', LCA_OPT_FLAG, &want_version, NULL, "Print the version and exit.", 0, 0, true},
     {"man", 0, LCA_OPT_FLAG, &want_man, NULL, "Print the manual page as roff and exit.", 0, 0, true},
+    {"completion", 0, LCA_OPT_FLAG, &want_completion, NULL, "Print the completion for bash and exit.", 0, 0, true},
+    {"print-config", 0, LCA_OPT_FLAG, &want_config, NULL, "Print every option's value and where it comes from, and exit.",
+     0, 0, true},
     {0},
 };
 
-static const struct {
-    int status;
-    const char *text;
-} statuses[] = {
-    {LCA_OK, "all done, and the end of the stream was seen"},
-    {LCA_INTERNAL, "internal failure, or a check that says no"},
-    {LCA_USAGE, "options, versions, keys or data do not match"},
-    {LCA_PEER, "a peer was lost for good"},
-    {LCA_UPSTREAM, "an earlier stage failed"},
-    {LCA_CORRUPT, "a stream or file is corrupt or truncated"},
-    {LCA_DIFFER, "results that must be the same bytes differ"},
-    {LCA_ABORTED, "interrupted"},
-    {LCA_PIPE, "whoever read the output has gone"},
-};
-
-struct table {
-    const struct lca_opt *opt[MAX_OPTS];
-    int n;
-};
-
-static void collect(struct table *t, const struct lca_opt *opts)
+static void collect(struct lca_opt_table *t, const struct lca_opt *opts)
 {
-    for (; opts && opts->name && t->n < MAX_OPTS; opts++)
+    for (; opts && opts->name && t->n < LCA_OPTS_MAX; opts++)
         t->opt[t->n++] = opts;
-}
-
-/* --help */
-
-static void wrap(const char *text, int column, int indent)
-{
-    while (*text) {
-        size_t word = strcspn(text, " \n");
-        if (column > indent && column + (int)word + 1 > WIDTH) {
-            printf("\n%*s", indent, "");
-            column = indent;
-        } else if (column > indent) {
-            putchar(' ');
-            column++;
-        }
-        printf("%.*s", (int)word, text);
-        column += (int)word;
-        text += word;
-        if (text[0] == '\n' && text[1] == '\n') {
-            printf("\n\n%*s", indent, "");
-            column = indent;
-            text += 2;
-        }
-        text += strspn(text, " \n");
-    }
-    putchar('\n');
-}
-
-static void print_help(const struct lca_tool *tool, const struct table *t)
-{
-    printf("usage: %s %s\n\n", tool->name, tool->usage);
-    wrap(tool->about, 0, 0);
-    printf("\nOptions:\n");
-    for (int k = 0; k < t->n; k++) {
-        const struct lca_opt *o = t->opt[k];
-        char left[64];
-        char letter[8] = "    ";
-        if (o->letter)
-            snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        int n = snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name,
-                         o->arg ? " " : "", o->arg ? o->arg : "");
-        printf("%s", left);
-        if (n >= INDENT) {
-            printf("\n%*s", INDENT, "");
-        } else {
-            printf("%*s", INDENT - n, "");
-        }
-        wrap(o->help, INDENT, INDENT);
-    }
-    if (tool->examples)
-        printf("\nExamples:\n%s\n", tool->examples);
-}
-
-/* --man */
-
-static void roff(const char *text)
-{
-    bool start = true;
-    for (; *text; text++) {
-        if (start && (*text == '.' || *text == '\''))
-            printf("\\&");
-        if (text[0] == '\n' && text[1] == '\n') {
-            printf("\n.PP\n");
-            text++;
-            start = true;
-            continue;
-        }
-        if (*text == '-')
-            printf("\\-");
-        else if (*text == '\\')
-            printf("\\e");
-        else
-            putchar(*text);
-        start = *text == '\n';
-    }
-    putchar('\n');
-}
-
-static void print_man(const struct lca_tool *tool, const struct table *t)
-{
-    char upper[64];
-    size_t n = 0;
-    for (; tool->name[n] && n < sizeof upper - 1; n++)
-        upper[n] = (char)toupper((unsigned char)tool->name[n]);
-    upper[n] = 0;
-    printf(".TH %s 1 \"\" \"lca %s\" \"Loss Change Allocation\"\n.SH NAME\n", upper, LCA_VERSION);
-    printf("%s \\- %s\n.SH SYNOPSIS\n.B %s\n", tool->name, tool->summary, tool->name);
-    roff(tool->usage);
-    printf(".SH DESCRIPTION\n");
-    roff(tool->about);
-    printf(".SH OPTIONS\n");
-    for (int k = 0; k < t->n; k++) {
-        const struct lca_opt *o = t->opt[k];
-        printf(".TP\n");
-        if (o->letter)
-            printf("\\fB\\-%c\\fR, ", o->letter);
-        printf("\\fB\\-\\-");
-        for (const char *c = o->name; *c; c++)
-            *c == '-' ? printf("\\-") : putchar(*c);
-        printf("\\fR");
-        if (o->arg)
-            printf(" \\fI%s\\fR", o->arg);
-        putchar('\n');
-        roff(o->help);
-    }
-    printf(".SH ENVIRONMENT\nAn option that is not given is taken from the environment: "
-           "\\-\\-an\\-option\nfrom LCA_AN_OPTION; a flag is set by any value but 0. \\-\\-data is not.\n.SH EXIT STATUS\n");
-    for (size_t k = 0; k < sizeof statuses / sizeof *statuses; k++)
-        printf(".TP\n%d\n%s\n", statuses[k].status, statuses[k].text);
-    if (tool->examples) {
-        printf(".SH EXAMPLES\n.nf\n");
-        roff(tool->examples);
-        printf(".fi\n");
-    }
-    printf(".SH SEE ALSO\n.BR lca (7)\n");
 }
 
 /* values */
@@ -212,29 +78,27 @@ static int set(const struct lca_opt *o, const char *value, const char *from, str
     return lca_fail(err, LCA_INTERNAL, "%s has no type", from);
 }
 
-static int from_environment(const struct table *t, const bool *given, struct lca_err *err)
+static int from_environment(struct lca_opt_table *t, struct lca_err *err)
 {
     for (int k = 0; k < t->n; k++) {
         const struct lca_opt *o = t->opt[k];
-        if (given[k] || o->no_env || o->type == LCA_OPT_LIST)
+        if (t->from[k] != LCA_OPT_DEFAULT || o->no_env || o->type == LCA_OPT_LIST)
             continue;
-        char name[64] = "LCA_";
-        size_t n = 4;
-        for (const char *c = o->name; *c && n < sizeof name - 1; c++)
-            name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
-        name[n] = 0;
+        char name[64];
+        lca_opt_variable(o, name);
         const char *value = getenv(name);
         if (!value || !*value || (o->type == LCA_OPT_FLAG && strcmp(value, "0") == 0))
             continue;
         if (set(o, value, name, err) < 0)
             return -1;
+        t->from[k] = LCA_OPT_ENVIRONMENT;
     }
     return 0;
 }
 
 /* What getopt_long stopped at: a letter (optopt), a flag with a value (optopt is its
  * code), or a name, which is the argument that it read last. */
-static int unknown(const struct table *t, const char *last, struct lca_err *err)
+static int unknown(const struct lca_opt_table *t, const char *last, struct lca_err *err)
 {
     if (optopt >= 256)
         return lca_fail(err, LCA_USAGE, "--%s takes no value", t->opt[optopt - 256]->name);
@@ -243,12 +107,11 @@ static int unknown(const struct table *t, const char *last, struct lca_err *err)
     return lca_fail(err, LCA_USAGE, "unknown option %s: see --help", last);
 }
 
-static int parse(const struct table *t, int argc, char **argv, struct lca_err *err)
+static int parse(struct lca_opt_table *t, int argc, char **argv, struct lca_err *err)
 {
-    struct option longs[MAX_OPTS + 1] = {0};
-    char letters[2 * MAX_OPTS + 2] = ":";
+    struct option longs[LCA_OPTS_MAX + 1] = {0};
+    char letters[2 * LCA_OPTS_MAX + 2] = ":";
     size_t n = 1;
-    bool given[MAX_OPTS] = {0};
     for (int k = 0; k < t->n; k++) {
         const struct lca_opt *o = t->opt[k];
         longs[k] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL, 256 + k};
@@ -275,30 +138,27 @@ static int parse(const struct table *t, int argc, char **argv, struct lca_err *e
             snprintf(from, sizeof from, "--%s", t->opt[k]->name);
             if (set(t->opt[k], optarg, from, err) < 0)
                 return -1;
-            given[k] = true;
+            t->from[k] = LCA_OPT_COMMAND;
             break;
         }
     }
-    if (want_help || want_version || want_man)
+    if (want_help || want_version || want_man || want_completion)
         return 0;
-    return from_environment(t, given, err);
+    return from_environment(t, err);
 }
 
 static int run(const struct lca_tool *tool, int argc, char **argv, struct lca_err *err)
 {
-    struct table t = {0};
+    struct lca_opt_table t = {0};
     collect(&t, tool->opts);
     collect(&t, tool->more);
     collect(&t, common_opts);
     if (parse(&t, argc, argv, err) < 0)
         return -1;
     lca_log_verbose(want_verbose);
-    if (want_help) {
-        print_help(tool, &t);
-        return 0;
-    }
-    if (want_man) {
-        print_man(tool, &t);
+    if (want_help || want_man || want_completion || want_config) {
+        (want_help ? lca_tool_help : want_man ? lca_tool_man : want_completion ? lca_tool_completion
+                                                                               : lca_tool_config)(tool, &t);
         return 0;
     }
     if (want_version) {

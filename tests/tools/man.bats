@@ -8,3 +8,10 @@ load ../helper
         assert_success
     done
 }
+
+@test "docs/man/*.5 are what docs/ says: else run make man" {
+    for page in frames networks; do
+        run diff <("$ROOT/docs/man/section5.sh" $page) "$ROOT/docs/man/lca-$page.5"
+        assert_success
+    done
+}
