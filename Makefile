@@ -20,7 +20,7 @@ SHELL := bash
 
 B       := .build/$(if $(SAN),san,$(if $(CUDA),cuda,cpu))
 BIN     := $(if $(SAN),$(B)/bin,bin)
-LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
+LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal hdf5-serial
 
 VERSION  = $(shell sed -n 's/.*LCA_VERSION "\(.*\)"/\1/p' src/base/version.h)
 CC      := gcc
@@ -54,7 +54,7 @@ units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c)
 Z       := .build/fuzz
 ZFLAGS  := -std=c11 -D_GNU_SOURCE -O1 -g -ffp-contract=off -fno-omit-frame-pointer -Wall -Wextra \
            -fsanitize=address,undefined -fno-sanitize-recover=all -include tests/fuzz/clock.h
-reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn run,$(wildcard src/$d/*.c)))
+reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn plain run tap,$(wildcard src/$d/*.c)))
 fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
 # The CUDA device as tests have it.
 E       := .build/emulated

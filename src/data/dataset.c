@@ -230,6 +230,27 @@ void lca_dataset_count(const struct lca_dataset *d, const struct lca_set *set, u
         count[set->labels[i]]++;
 }
 
+json_t *lca_dataset_sets(const struct lca_dataset *d, const struct lca_set *train, uint32_t N)
+{
+    json_t *sets = json_array();
+    for (int k = 0; k < d->sets; k++) {
+        const struct lca_set *set = &d->set[k];
+        json_array_append_new(sets, json_pack("{s:s, s:I}", "set", set->name, "N",
+                                              (json_int_t)(set == train ? N : set->n)));
+    }
+    return sets;
+}
+
+json_t *lca_dataset_classes(const struct lca_dataset *d, const struct lca_set *train, uint32_t N)
+{
+    json_t *classes = json_array();
+    uint32_t count[LCA_DATASET_CLASSES];
+    lca_dataset_count(d, train, N, count);
+    for (uint32_t c = 0; c < d->classes; c++)
+        json_array_append_new(classes, json_pack("{s:s, s:I}", "name", d->class_name[c], "n", (json_int_t)count[c]));
+    return classes;
+}
+
 /* writing */
 
 void lca_dataset_add(struct lca_dataset *d, const char *name, uint32_t n, const uint8_t *images,

@@ -70,6 +70,11 @@ void lca_dataset_count(const struct lca_dataset *d, const struct lca_set *set, u
 /* The header as JSON, for json_decref; NULL when a name is not UTF-8. */
 json_t *lca_dataset_json(const struct lca_dataset *d) LCA_MUST_USE;
 
+/* What HEAD says of the data of a run that trains on the first N examples of `train`: sets,
+ * [{set, N}], and classes, [{name, n}] with their examples among those N. For json_decref. */
+json_t *lca_dataset_sets(const struct lca_dataset *d, const struct lca_set *train, uint32_t N);
+json_t *lca_dataset_classes(const struct lca_dataset *d, const struct lca_set *train, uint32_t N);
+
 /* Adds a set to a data set that is to be written; arrays are borrowed. Order: train,
  * val, test. The name is one of these. A set of 0 examples is left out. */
 void lca_dataset_add(struct lca_dataset *d, const char *name, uint32_t n, const uint8_t *images,

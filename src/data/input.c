@@ -64,6 +64,16 @@ int lca_input_read(struct lca_input *in, void *to, size_t n, struct lca_err *err
     return 0;
 }
 
+int lca_input_seek(struct lca_input *in, uint64_t at, struct lca_err *err)
+{
+    if (at == in->done)
+        return 0;
+    if (gzseek(in->file, (z_off_t)at, SEEK_SET) < 0)
+        return damaged(in, err);
+    in->done = at;
+    return 0;
+}
+
 int lca_input_end(struct lca_input *in, struct lca_err *err)
 {
     unsigned char more;

@@ -27,6 +27,9 @@ int lca_input_room(const struct lca_input *in, uint64_t bytes, struct lca_err *e
 /* Reads exactly n bytes. */
 int lca_input_read(struct lca_input *in, void *to, size_t n, struct lca_err *err) LCA_MUST_USE;
 
+/* Goes to byte `at` of the content. */
+int lca_input_seek(struct lca_input *in, uint64_t at, struct lca_err *err) LCA_MUST_USE;
+
 /* Fails unless the file ends here; checks gzip's own sum on the way. */
 int lca_input_end(struct lca_input *in, struct lca_err *err) LCA_MUST_USE;
 

@@ -242,3 +242,55 @@ fail:
     free(m);
     return NULL;
 }
+
+int lca_npy_rows_open(struct lca_npy_rows *r, const char *path, struct lca_err *err)
+{
+    struct array a;
+    uint64_t bytes;
+    *r = (struct lca_npy_rows){0};
+    if (open_array(&a, &r->in, path, err) < 0)
+        goto fail;
+    if (a.kind != 'f' || (a.size != 4 && a.size != 8) || a.axes != 2 || a.fortran) {
+        lca_fail(err, LCA_USAGE, "%s holds elements of type %c%u in %d axes%s: a trajectory is float32 or float64 "
+                 "[steps + 1][parameters], row major", path, a.kind, a.size, a.axes, a.fortran ? ", column major" : "");
+        goto fail;
+    }
+    if (__builtin_mul_overflow(a.shape[0], a.shape[1], &bytes) || __builtin_mul_overflow(bytes, a.size, &bytes))
+        bytes = UINT64_MAX;
+    if (lca_input_room(&r->in, bytes, err) < 0)
+        goto fail;
+    r->rows = a.shape[0];
+    r->columns = a.shape[1];
+    r->size = a.size;
+    r->swapped = a.order == '>';
+    r->data = r->in.done;
+    return 0;
+fail:
+    lca_npy_rows_close(r);
+    return -1;
+}
+
+int lca_npy_rows_read(struct lca_npy_rows *r, uint64_t k, float *to, struct lca_err *err)
+{
+    struct array a = {.order = r->swapped ? '>' : '<', .size = r->size};
+    unsigned char piece[1 << 14];
+    if (lca_input_seek(&r->in, r->data + k * r->columns * r->size, err) < 0)
+        return -1;
+    if (r->size == sizeof *to && !r->swapped)
+        return lca_input_read(&r->in, to, r->columns * sizeof *to, err);
+    for (uint64_t done = 0; done < r->columns;) {
+        size_t most = sizeof piece / r->size, n = r->columns - done < most ? (size_t)(r->columns - done) : most;
+        if (lca_input_read(&r->in, piece, n * r->size, err) < 0)
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            to[done + i] = (float)real(&a, piece + i * r->size);
+        done += n;
+    }
+    return 0;
+}
+
+void lca_npy_rows_close(struct lca_npy_rows *r)
+{
+    lca_input_close(&r->in);
+    *r = (struct lca_npy_rows){0};
+}

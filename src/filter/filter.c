@@ -339,12 +339,7 @@ static int begin(struct loop *x, struct lca_frame *in, struct lca_err *err)
 {
     struct lca_filter *filter = x->filter;
     struct lca_stream *s = &x->s;
-    if (lca_frame_encode(in, &x->head_bytes, err) < 0 ||
-        lca_frame_decode(&x->head, x->head_bytes.data, x->head_bytes.len, err) < 0)
-        return -1;
-    x->head_bytes.len = 0;
-    if (lca_buf_append(&x->head_bytes, in->payload, in->nb, err) < 0 ||
-        lca_frame_attach(&x->head, x->head_bytes.data, x->head_bytes.len, err) < 0)
+    if (lca_head_keep(&x->head, &x->head_bytes, in, err) < 0)
         return -1;
     s->frame = &x->head;
     s->head = &x->head.u.head;

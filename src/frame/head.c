@@ -19,6 +19,16 @@ int lca_run_id(const json_t *def, uint8_t run[LCA_RUN_LEN], struct lca_err *err)
     return 0;
 }
 
+int lca_head_keep(struct lca_frame *to, struct lca_buf *bytes, const struct lca_frame *from, struct lca_err *err)
+{
+    struct lca_frame f = *from;
+    if (lca_frame_encode(&f, bytes, err) < 0 || lca_frame_decode(to, bytes->data, bytes->len, err) < 0)
+        return -1;
+    bytes->len = 0;
+    return lca_buf_append(bytes, from->payload, from->nb, err) < 0 ? -1
+         : lca_frame_attach(to, bytes->data, bytes->len, err);
+}
+
 json_t *lca_prov_add(const json_t *prov, const char *prog, json_t *args)
 {
     json_t *all = prov ? json_copy((json_t *)(uintptr_t)prov) : json_array();

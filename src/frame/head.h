@@ -7,6 +7,11 @@
 /* The run id: SHA-256 of the definition as compact JSON with sorted keys, cut. */
 int lca_run_id(const json_t *def, uint8_t run[LCA_RUN_LEN], struct lca_err *err) LCA_MUST_USE;
 
+/* Keeps HEAD for longer than the link that it came by does: *to is a frame of its own, with
+ * the payload, which lies in *bytes. Both are the caller's to clear. */
+int lca_head_keep(struct lca_frame *to, struct lca_buf *bytes, const struct lca_frame *from,
+                  struct lca_err *err) LCA_MUST_USE;
+
 /* A copy of prov (NULL: empty) with this program and its args (taken over; whatever
  * changes results, no paths) at its end. NULL: no memory. */
 json_t *lca_prov_add(const json_t *prov, const char *prog, json_t *args) LCA_MUST_USE;

@@ -1,6 +1,7 @@
 #include "tap/show.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,36 +268,13 @@ static int fits_table(struct lca_show *s, const struct lca_frame *f, struct lca_
 
 /* showing */
 
-static void put_cell(struct lca_show *s, struct lca_text *t, const struct lca_value *v)
-{
-    s->cell.len = 0;
-    struct lca_text cell = {.to = &s->cell};
-    lca_value_plain(&cell, v);
-    t->failed |= cell.failed;
-    const char *c = (const char *)s->cell.data;
-    size_t n = s->cell.len;
-    bool quoted = false;
-    for (size_t k = 0; k < n && !quoted; k++)
-        quoted = strchr(",\"\n\r", c[k]) && c[k];
-    if (!quoted) {
-        lca_text_put(t, c, n);
-        return;
-    }
-    lca_text_put(t, "\"", 1);
-    for (size_t k = 0; k < n; k++)
-        lca_text_put(t, c[k] == '"' ? "\"\"" : c + k, c[k] == '"' ? 2 : 1);
-    lca_text_put(t, "\"", 1);
-}
-
 static void put_header(struct lca_show *s, struct lca_text *t)
 {
     for (size_t k = 0; k < s->n; k++) {
         const char *name = s->piece[k].name;
-        struct lca_value v = {.is = LCA_VALUE_ONE, .one.type = MSGPACK_OBJECT_STR};
-        v.one.via.str.ptr = name;
-        v.one.via.str.size = (uint32_t)strlen(name);
+        struct lca_value v = lca_value_text(name);
         lca_text_put(t, ",", k > 0);
-        put_cell(s, t, &v);
+        lca_value_cell(t, &v);
     }
     lca_text_put(t, "\n", 1);
 }
@@ -359,6 +337,17 @@ static void put_format(struct lca_text *t, const struct piece *p, const struct l
     }
 }
 
+/* A value of a record. JSON has no NaN, and readers of tables take null for a missing number. */
+static void put_field(const struct lca_show *s, struct lca_text *t, const struct lca_value *v)
+{
+    bool real = v->is == LCA_VALUE_ONE &&
+                (v->one.type == MSGPACK_OBJECT_FLOAT32 || v->one.type == MSGPACK_OBJECT_FLOAT64);
+    if (s->opts.records && real && isnan(v->one.via.f64))
+        lca_text_put(t, "null", 4);
+    else
+        lca_value_json(t, v);
+}
+
 static void put_chosen(struct lca_show *s, const struct lca_frame *f, struct lca_text *t)
 {
     bool json = s->opts.as == LCA_SHOW_JSON, any = false;
@@ -373,12 +362,12 @@ static void put_chosen(struct lca_show *s, const struct lca_frame *f, struct lca
             put_format(t, p, &v, &s->cell);
         } else if (!json) {
             lca_text_put(t, ",", k > 0);
-            put_cell(s, t, &v);
+            lca_value_cell(t, &v);
         } else if (v.is != LCA_VALUE_NONE) {
             lca_text_put(t, any ? "," : "{", 1);
             lca_value_quote(t, p->name, strlen(p->name));
             lca_text_put(t, ":", 1);
-            lca_value_json(t, &v);
+            put_field(s, t, &v);
             any = true;
         }
     }
@@ -404,12 +393,12 @@ int lca_show_frame(struct lca_show *s, const struct lca_frame *f, struct lca_buf
                    struct lca_err *err)
 {
     struct lca_text t = {.to = out};
-    if (s->opts.as == LCA_SHOW_CSV && !s->opts.fields) {
+    if ((s->opts.as == LCA_SHOW_CSV || s->opts.records) && !s->opts.fields) {
         int fits = fits_table(s, f, err);
         if (fits <= 0)
             return fits;
     }
-    if (s->opts.as == LCA_SHOW_JSON && !s->opts.fields) {
+    if (s->opts.as == LCA_SHOW_JSON && !s->opts.fields && !s->opts.records) {
         lca_value_frame(&t, f, s->opts.all_data ? UINT64_MAX : LCA_SHOW_MOST);
         lca_text_put(&t, "\n", 1);
     } else if (has_any(s, f)) {

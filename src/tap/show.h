@@ -17,6 +17,7 @@ struct lca_show_opts {
     enum { LCA_SHOW_JSON, LCA_SHOW_CSV, LCA_SHOW_FORMAT } as;
     const char *fields;     /* "a,b.c": only these (see value.h); NULL: all, or CSV's default */
     const char *format;     /* FORMAT: text with %{field}, %{field:.3f}, %%, \n \t \\ */
+    bool records;           /* JSON: rows of the table that CSV would be, as flat objects */
     bool all_data;          /* payloads of more than LCA_SHOW_MOST values too */
 };
 

@@ -321,6 +321,36 @@ void lca_value_plain(struct lca_text *t, const struct lca_value *v)
     put_value(t, v, false);
 }
 
+void lca_value_cell(struct lca_text *t, const struct lca_value *v)
+{
+    struct lca_buf own = {0};
+    struct lca_text cell = {.to = &own};
+    if (v->is == LCA_VALUE_ONE && v->one.type != MSGPACK_OBJECT_STR && v->one.type != MSGPACK_OBJECT_MAP &&
+        v->one.type != MSGPACK_OBJECT_ARRAY) {
+        put_value(t, v, false);         /* numbers and the like need no quotes */
+        return;
+    }
+    put_value(&cell, v, false);
+    t->failed |= cell.failed;
+    const char *c = (const char *)own.data;
+    bool quoted = false;
+    for (size_t k = 0; k < own.len && !quoted; k++)
+        quoted = c[k] && strchr(",\"\n\r", c[k]);
+    lca_text_put(t, "\"", quoted);
+    for (size_t k = 0; k < own.len; k++)
+        lca_text_put(t, c[k] == '"' ? "\"\"" : c + k, c[k] == '"' ? 2 : 1);
+    lca_text_put(t, "\"", quoted);
+    lca_buf_clear(&own);
+}
+
+struct lca_value lca_value_text(const char *text)
+{
+    struct lca_value v = {.is = LCA_VALUE_ONE, .one.type = MSGPACK_OBJECT_STR};
+    v.one.via.str.ptr = text;
+    v.one.via.str.size = (uint32_t)strlen(text);
+    return v;
+}
+
 void lca_value_frame(struct lca_text *t, const struct lca_frame *f, uint64_t most)
 {
     const msgpack_object_map *map = &lca_frame_root(f)->via.map;

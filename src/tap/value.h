@@ -43,6 +43,12 @@ void lca_value_json(struct lca_text *t, const struct lca_value *v);
  * NONE as nothing, lists and maps as JSON. */
 void lca_value_plain(struct lca_text *t, const struct lca_value *v);
 
+/* The same as a cell of CSV: quoted where it must be, as RFC 4180 says. */
+void lca_value_cell(struct lca_text *t, const struct lca_value *v);
+
+/* Text as such a value; it is borrowed. */
+struct lca_value lca_value_text(const char *text);
+
 /* The whole frame as one JSON object: the header in wire order, then data or network. */
 void lca_value_frame(struct lca_text *t, const struct lca_frame *f, uint64_t most);
 

@@ -496,13 +496,7 @@ static int open_out(struct integrate *x, struct lca_err *err)
 
 static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_err *err)
 {
-    struct lca_frame copy = *f;
-    if (lca_frame_encode(&copy, &x->head_bytes, err) < 0 ||
-        lca_frame_decode(&x->head, x->head_bytes.data, x->head_bytes.len, err) < 0)
-        return -1;
-    x->head_bytes.len = 0;
-    if (lca_buf_append(&x->head_bytes, f->payload, f->nb, err) < 0 ||
-        lca_frame_attach(&x->head, x->head_bytes.data, x->head_bytes.len, err) < 0 ||
+    if (lca_head_keep(&x->head, &x->head_bytes, f, err) < 0 ||
         lca_net_parse(&x->net, x->head.payload, x->head.nb, err) < 0)
         return -1;
     x->P = x->head.u.head.P;

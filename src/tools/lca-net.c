@@ -9,7 +9,7 @@
 #include "base/tool.h"
 #include "nn/net.h"
 
-static bool want_table, want_json, want_check, want_list;
+static bool want_table, want_json, want_check, want_list, want_dot;
 
 static const struct lca_opt opts[] = {
     {"table", 't', LCA_OPT_FLAG, &want_table, NULL,
@@ -19,6 +19,8 @@ static const struct lca_opt opts[] = {
          0, true},
     {"check", 'c', LCA_OPT_FLAG, &want_check, NULL,
      "Print nothing; the exit status says whether the description is good.", 0, 0, true},
+    {"dot", 'd', LCA_OPT_FLAG, &want_dot, NULL, "Print its layers as a graph, for Graphviz: lca-net --dot NAME | "
+     "dot -Tsvg > NAME.svg. Those with parameters are grey.", 0, 0, true},
     {"list", 'l', LCA_OPT_FLAG, &want_list, NULL, "Print the names of the built-in networks.", 0,
      0, true},
     {0},
@@ -59,6 +61,57 @@ static void print_table(const struct lca_net *net)
            3e-6 * (double)net->flops);
 }
 
+/* What a layer's type leaves open. */
+static void print_details(const struct lca_geometry *g)
+{
+    if (g->type == LCA_CONV || g->type == LCA_MAXPOOL || g->type == LCA_AVGPOOL)
+        printf(" %" PRIu32 "x%" PRIu32, g->kernel, g->kernel);
+    if ((g->type == LCA_CONV && g->stride > 1) ||
+        ((g->type == LCA_MAXPOOL || g->type == LCA_AVGPOOL) && g->stride != g->kernel))
+        printf(", stride %" PRIu32, g->stride);
+    if (g->type == LCA_DROPOUT)
+        printf(" %g", g->rate);
+}
+
+/* The output of layer `from` (-1: the image) goes to node `to`. */
+static void print_edge(const struct lca_net *net, int from, const char *to)
+{
+    char shape[40];
+    struct lca_shape s = from < 0 ? net->input : net->layer[from].g.out;
+    if (from < 0)
+        printf("    input -> %s", to);
+    else
+        printf("    l%d -> %s", from, to);
+    printf(" [label=\"%s\"]\n", shape_text(s, shape));
+}
+
+/* Names are letters, digits and _-.+/, which need no escapes. */
+static void print_dot(const struct lca_net *net)
+{
+    char to[16];
+    printf("digraph \"%s\" {\n    label=\"%s, %" PRIu64 " parameters\"\n    labelloc=t\n"
+           "    node [shape=box, fontname=\"sans-serif\", fontsize=11]\n"
+           "    edge [fontname=\"sans-serif\", fontsize=9]\n    input [shape=ellipse]\n", net->name, net->name, net->P);
+    for (unsigned k = 0; k < net->n_layer; k++) {
+        const struct lca_layer *l = &net->layer[k];
+        printf("    l%u [label=\"%s\\n%s", k, l->name, lca_layer_type_name[l->g.type]);
+        print_details(&l->g);
+        if (l->params > 0)
+            printf("\\n%" PRIu64 " parameters\", style=filled, fillcolor=\"#e8e8e8", l->params);
+        printf("\"]\n");
+    }
+    printf("    loss [label=\"softmax cross-entropy\\n%" PRIu32 " classes\", shape=ellipse]\n", net->classes);
+    for (unsigned k = 0; k < net->n_layer; k++) {
+        const struct lca_layer *l = &net->layer[k];
+        snprintf(to, sizeof to, "l%u", k);
+        print_edge(net, l->from, to);
+        if (l->g.type == LCA_ADD)
+            print_edge(net, l->other, to);
+    }
+    print_edge(net, (int)net->n_layer - 1, "loss");
+    puts("}");
+}
+
 static void print_name(void *arg, const char *name)
 {
     (void)arg;
@@ -82,6 +135,8 @@ static int run(int argc, char **argv, struct lca_err *err)
         print_table(&net);
     else if (want_json)
         puts(net.json);
+    else if (want_dot)
+        print_dot(&net);
     else if (!want_check)
         printf("%" PRIu64 "\n", net.P);
     lca_net_clear(&net);
@@ -103,7 +158,8 @@ static const struct lca_tool tool = {
     .examples =
         "  lca-net mnist-fc              # 84060\n"
         "  lca-net --table cifar-resnet20\n"
-        "  lca-net --json my.json",
+        "  lca-net --json my.json\n"
+        "  lca-net --dot cifar-resnet20 | dot -Tsvg > resnet20.svg",
     .opts = opts,
     .min_args = 0,
     .max_args = 1,

@@ -1,4 +1,4 @@
-/* lca-tap: prints frames; no other program does.
+/* lca-tap: prints frames.
  *
  * In: the tap of any link of a running pipeline, which is never waited for, or any
  * file or pipe of frames. Out: lines of JSON or CSV, text of a format of one's own, or

@@ -288,28 +288,6 @@ static int begin(struct train *t, struct lca_err *err)
 
 /* HEAD */
 
-static json_t *sets_json(const struct train *t)
-{
-    json_t *sets = json_array();
-    for (int k = 0; k < t->data.sets; k++) {
-        const struct lca_set *set = &t->data.set[k];
-        json_array_append_new(sets, json_pack("{s:s, s:I}", "set", set->name, "N",
-                                              (json_int_t)(set == t->set ? t->N : set->n)));
-    }
-    return sets;
-}
-
-static json_t *classes_json(const struct train *t)
-{
-    json_t *classes = json_array();
-    uint32_t count[LCA_DATASET_CLASSES];
-    lca_dataset_count(&t->data, t->set, t->N, count);
-    for (uint32_t c = 0; c < t->data.classes; c++)
-        json_array_append_new(classes, json_pack("{s:s, s:I}", "name", t->data.class_name[c], "n",
-                                                 (json_int_t)count[c]));
-    return classes;
-}
-
 /* HEAD of the theta stream, or of the gradients, which are one fewer. Whoever goes on begins
  * at the frames of its checkpoint's step, under the numbers that they always had. */
 static int send_head(struct train *t, struct lca_out *out, const char *st, uint64_t vectors, const char *unit,
@@ -324,8 +302,9 @@ static int send_head(struct train *t, struct lca_out *out, const char *st, uint6
     h->model = t->net.name;
     h->P = t->net.P;
     h->layers = lca_table_json(&t->net.table);
-    h->classes = classes_json(t);
-    h->data = json_pack("{s:s, s:s, s:o}", "name", t->data.name, "sha256", t->data.sha256, "sets", sets_json(t));
+    h->classes = lca_dataset_classes(&t->data, t->set, t->N);
+    h->data = json_pack("{s:s, s:s, s:o}", "name", t->data.name, "sha256", t->data.sha256, "sets",
+                        lca_dataset_sets(&t->data, t->set, t->N));
     h->parts = lca_slices(t->net.P);
     h->it0 = 0;
     h->it1 = json_integer((json_int_t)vectors);

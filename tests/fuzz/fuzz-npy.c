@@ -1,6 +1,6 @@
-/* Arrays that NumPy saved. Bytes: one that says, if odd, that a matrix is wanted: the rest
- * is the file; else examples: two bytes, the length of the file of images, that file, and
- * the file of labels. */
+/* Arrays that NumPy saved. Bytes: one that says what is wanted. 1: a matrix, 3: its rows from
+ * the last to the first; the rest is the file, and the same numbers come of both. Even:
+ * examples: two bytes, the length of the file of images, that file, and the file of labels. */
 #include <stdlib.h>
 
 #include "data/npy.h"
@@ -23,6 +23,31 @@ static void matrix(struct fuzz_bytes b)
     free(m);
 }
 
+static void rows(struct fuzz_bytes b)
+{
+    struct lca_npy_rows r;
+    struct lca_err err = {0};
+    uint64_t n_rows, n_columns;
+    const char *path = fuzz_file(0, b.at, fuzz_left(&b));
+    if (lca_npy_rows_open(&r, path, &err) < 0) {
+        fuzz_told(&err);
+        return;
+    }
+    double *m = lca_npy_matrix(path, &n_rows, &n_columns, NULL);
+    float *v = malloc((r.columns + 1) * sizeof *v);
+    bool good = true;
+    for (uint64_t k = r.rows < 64 ? r.rows : 64; k-- > 0 && good;) {
+        good = lca_npy_rows_read(&r, k, v, &err) == 0;
+        for (uint64_t i = 0; i < r.columns && good && m; i++)
+            fuzz_check((float)m[k * r.columns + i] == v[i] || v[i] != v[i], "another number");
+    }
+    if (!good)
+        fuzz_told(&err);
+    free(m);
+    free(v);
+    lca_npy_rows_close(&r);
+}
+
 static void examples(struct fuzz_bytes b)
 {
     struct fuzz_bytes images = fuzz_piece(&b, fuzz_take(&b, 2));
@@ -40,7 +65,10 @@ static void examples(struct fuzz_bytes b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_bytes b = {data, data + size};
-    if (fuzz_take(&b, 1) & 1)
+    unsigned what = fuzz_take(&b, 1) & 3;
+    if (what == 3)
+        rows(b);
+    else if (what == 1)
         matrix(b);
     else
         examples(b);

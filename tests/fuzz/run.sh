@@ -6,6 +6,7 @@ set -u
 fuzzers=$(realpath "$1") seconds=$2 failed=0
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
+export TMPDIR=$work
 trap 'rm -rf "$work"' EXIT
 /usr/bin/python3 tests/fuzz/seeds.py bin "$work" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 

@@ -145,6 +145,8 @@ def of_data(out, folder):
     seed(out, 'npy', 'matrix', b'\1' + npy(r.standard_normal((3, 4))))
     seed(out, 'npy', 'fortran', b'\1' + npy(numpy.asfortranarray(r.standard_normal((3, 4)).astype('>f4'))))
     seed(out, 'npy', 'row', b'\1' + gzip.compress(npy(r.standard_normal(5))))
+    seed(out, 'npy', 'rows', b'\3' + npy(r.standard_normal((3, 4)).astype('f4')))
+    seed(out, 'npy', 'swapped-rows', b'\3' + gzip.compress(npy(r.standard_normal((2, 5)).astype('>f8'))))
     words(out, 'npy', ["'descr': ", "'fortran_order': ", "'shape': ", 'True', 'False', "'<f8'", "'|u1'", "'>i4'",
                        '(1, 18446744073709551615)', '(0, 9223372036854775808)', '\x93NUMPY\x01'])
 
@@ -172,6 +174,31 @@ def of_checkpoints(out):
     seed(out, 'checkpoint', 'damaged', bytes([0]) + file(0, 2)[2:])
     words(out, 'checkpoint', ['"%s"' % k for k in head] + ['{"network":"n","seed":1}', '9223372036854775807', '1e999',
                                                            'LCACKPT1'])
+
+
+def of_tensors(out):
+    """Snapshots of the network of fuzz-tensors.c, after a map."""
+    def file(tensors, map_=b'', pad=0):
+        head, at = {'__metadata__': {'format': 'pt'}}, 0
+        for name, dtype, shape in tensors:
+            size = int(numpy.prod(shape)) * {'F32': 4, 'F64': 8, 'F16': 2, 'BF16': 2, 'I64': 8}[dtype]
+            head[name] = {'dtype': dtype, 'shape': shape, 'data_offsets': [at, at + size]}
+            at += size
+        text = json.dumps(head).encode() + b' ' * pad
+        return struct.pack('<H', len(map_)) + map_ + struct.pack('<Q', len(text)) + text + b'\0\0\x80\x3f' * (at // 4)
+    ours = [('c/kernel', 'F32', [1, 1, 1, 2]), ('c/bias', 'F32', [2]), ('c/gamma', 'F32', [2]), ('c/beta', 'F32', [2]),
+            ('d/kernel', 'F32', [8, 2]), ('d/bias', 'F32', [2])]
+    torch = [('0.bias', 'F16', [2]), ('0.weight', 'BF16', [2, 1, 1, 1]), ('1.bias', 'F32', [2]),
+             ('1.running_mean', 'F32', [2]), ('1.weight', 'F64', [2]), ('3.bias', 'F32', [2]), ('3.weight', 'F32', [2, 8]),
+             ('1.num_batches_tracked', 'I64', [])]
+    map_ = b'c/kernel 0.weight\nc/bias -\nc/gamma 1.weight # of the norm\nc/beta 1.bias\nd/kernel 3.weight\n' \
+           b'd/bias 3.bias\n- 0.bias\n'
+    seed(out, 'tensors', 'ours', file(ours))
+    seed(out, 'tensors', 'torch', file(torch, pad=5))
+    seed(out, 'tensors', 'mapped', file(torch, map_))
+    seed(out, 'tensors', 'cut', file(ours)[:-3])
+    words(out, 'tensors', ['"%s"' % k for k in 'dtype shape data_offsets F32 F64 F16 BF16 I64 BOOL __metadata__'.split()] +
+          [n for n, _, _ in ours + torch] + ['[0,4]', '[4611686018427387904]', '18446744073709551615', '-1', ' -\n', '- '])
 
 
 def of_stages(out):
@@ -233,6 +260,7 @@ def main(bin_, out):
     of_nets(out)
     of_data(out, folder)
     of_checkpoints(out)
+    of_tensors(out)
     of_stages(out)
     of_links(out, folder)
 

@@ -1,4 +1,5 @@
-# What holds of every filter over an lca stream: of each program that knows --layers.
+# What holds of every filter over an lca stream: of each program that knows --layers and
+# writes frames.
 load ../helper
 load ../live
 load ../streams
@@ -22,7 +23,7 @@ filters() {
     local tool
     for tool in "$ROOT"/src/tools/lca-*.c; do
         tool=$(basename "$tool" .c)
-        if "$tool" --help | grep -q -- '--layers PATTERN'; then echo "$tool"; fi
+        if [ "$("$tool" --help | grep -cE -- '--(layers PATTERN|expect A,B)')" -eq 2 ]; then echo "$tool"; fi
     done
 }
 

@@ -89,3 +89,23 @@ END
     run lca-net
     assert_failure 2
 }
+
+@test "lca-net --dot is a graph that Graphviz draws, with every layer and connection" {
+    command -v dot >/dev/null || skip "no Graphviz"
+    for name in $(lca-net --list); do
+        lca-net --dot "$name" >graph.dot
+        dot -Tsvg graph.dot >graph.svg
+        # a node for each layer, beside image and loss; an edge to each, a second one to where two are added
+        layers=$(lca-net --table "$name" | awk 'NR > 3 { if (!NF) exit; n += 1 + ($2 == "add") } END { print n + 0 }')
+        added=$(lca-net --table "$name" | awk '$2 == "add"' | wc -l)
+        assert_equal "$name $(grep -c 'class="node"' graph.svg)" "$name $((layers - added + 2))"
+        assert_equal "$name $(grep -c 'class="edge"' graph.svg)" "$name $((layers + 1))"
+    done
+    run lca-net --dot cifar-resnet20
+    assert_line --index 0 'digraph "cifar-resnet20" {'
+    assert_line --partial 'label="conv1\nconv 3x3\n448 parameters"'
+    assert_line --regexp '^    l[0-9]+ -> loss \[label="10"\]$'
+    # the shortcut with a convolution: both its ends meet in the sum
+    run bash -c 'lca-net --dot cifar-resnet20 | grep -c shortcut'
+    assert_output 2
+}

@@ -303,6 +303,54 @@ static void npy_matrix_of_either_float_in_either_order(void **state)
     matrix_refuses(LCA_USAGE, "in 3 axes");
 }
 
+static void rows_refuse(int status, const char *says)
+{
+    struct lca_npy_rows r;
+    struct lca_err err = {0};
+    assert_int_equal(lca_npy_rows_open(&r, a, &err), -1);
+    assert_int_equal(err.status, status);
+    assert_non_null(strstr(err.text, says));
+}
+
+static void npy_rows_one_by_one_in_any_order(void **state)
+{
+    (void)state;
+    const float single[6] = {1, -2, 3.5f, 4, 5, 1e30f};
+    const double real[6] = {1, -2, 3.5, 4, 5, 0.1};
+    static const uint8_t swapped[] = {0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0};     /* 1, -2 */
+    struct lca_npy_rows r;
+    float v[3];
+    put_npy(a, DICT("<f4", "2, 3"), single, sizeof single);
+    assert_int_equal(lca_npy_rows_open(&r, a, NULL), 0);
+    assert_true(r.rows == 2 && r.columns == 3);
+    for (int k = 1; k >= 0; k--) {
+        assert_int_equal(lca_npy_rows_read(&r, (uint64_t)k, v, NULL), 0);
+        assert_memory_equal(v, single + 3 * k, sizeof v);
+    }
+    lca_npy_rows_close(&r);
+    put_npy(a, DICT("<f8", "2, 3"), real, sizeof real);
+    assert_int_equal(lca_npy_rows_open(&r, a, NULL), 0);
+    assert_int_equal(lca_npy_rows_read(&r, 1, v, NULL), 0);
+    assert_true(v[0] == 4 && v[1] == 5 && v[2] == 0.1f);
+    lca_npy_rows_close(&r);
+    put_npy(a, DICT(">f4", "2, 1"), swapped, sizeof swapped);
+    assert_int_equal(lca_npy_rows_open(&r, a, NULL), 0);
+    assert_int_equal(lca_npy_rows_read(&r, 1, v, NULL), 0);
+    assert_true(v[0] == -2);
+    lca_npy_rows_close(&r);
+
+    put_npy(a, DICT("<f4", "2, 3"), single, sizeof single - 1);
+    rows_refuse(LCA_CORRUPT, "more than it has room for");
+    put_npy(a, DICT("<f4", "4294967296, 4294967296"), single, sizeof single);
+    rows_refuse(LCA_CORRUPT, "more than it has room for");
+    put_npy(a, "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }   \n", real, sizeof real);
+    rows_refuse(LCA_USAGE, "column major");
+    put_npy(a, DICT("<i4", "2, 3"), single, sizeof single);
+    rows_refuse(LCA_USAGE, "a trajectory is float32 or float64");
+    put_npy(a, DICT("<f4", "6,"), single, sizeof single);
+    rows_refuse(LCA_USAGE, "in 1 axes");
+}
+
 static void npy_refuses_what_it_cannot_mean(void **state)
 {
     (void)state;
@@ -380,6 +428,7 @@ int main(void)
         cmocka_unit_test(cifar_refuses_damage),
         cmocka_unit_test(npy_is_read_with_labels_of_any_integer),
         cmocka_unit_test(npy_matrix_of_either_float_in_either_order),
+        cmocka_unit_test(npy_rows_one_by_one_in_any_order),
         cmocka_unit_test(npy_refuses_what_it_cannot_mean),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
