@@ -1,5 +1,6 @@
 # make             install what is missing (.ci/packages), build bin/
 # make demo        the main job on generated data, with a summary
+# make picture     the same, fewer steps, and figures: report.html and a picture of the layers
 # make test        every test; the last line counts them
 # make test-long   the accuracy bars on real MNIST, large chunks against the
 #                  reference, memory and faults: forty minutes
@@ -47,7 +48,7 @@ endif
 
 sources := $(wildcard src/*/*.c src/backend/cpu/*.c $(if $(CUDA),src/backend/cuda/*.c src/backend/cuda/*.cu))
 library := $(patsubst src/%,$(B)/%.o,$(basename $(filter-out src/tools/%,$(sources))))
-tools   := $(patsubst src/tools/%.c,$(BIN)/%,$(wildcard src/tools/lca-*.c))
+tools   := $(patsubst src/tools/%,$(BIN)/%,$(basename $(wildcard src/tools/lca-*.c src/tools/lca-*.sh)))
 units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c))
 # Fuzzers and what they reach of the library, by clang, which has libFuzzer; but for the
 # kernels, which are gcc's.
@@ -62,7 +63,7 @@ EMULATE  = g++ -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(cuda_flags
 emulated := $(patsubst src/%,$(E)/%.o,$(basename $(wildcard src/backend/cuda/*.c src/backend/cuda/*.cu) src/backend/find.c)) $(E)/emulated.o
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers cuda install uninstall deb demo test test-long soak chaos fuzz san bench man clean
+.PHONY: all packages programs units fuzzers cuda install uninstall deb demo test test-long soak chaos fuzz san bench man clean picture
 all: packages
 	@$(build) programs
 packages:
@@ -76,9 +77,13 @@ cuda: $(E)/bin/lca-grad $(E)/unit/cuda-eval-conv-test
 
 demo: all
 	@pipelines/demo.sh
+picture: all
+	@.ci/install plot
+	@pipelines/demo.sh --iterations 220 --filter units,params,spread,moments --plot
 test:
-	@.ci/install build test
+	@.ci/install build test plot
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
+	@.ci/install film || echo "without ffmpeg no films are tested" >&2
 	@$(build) programs units $(if $(SAN),,fuzzers $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda))
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
@@ -157,6 +162,10 @@ $(BIN)/%: $(B)/tools/%.o $(B)/liblca.a
 	@mkdir -p $(@D)
 	@echo "ld  $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(BIN)/%: src/tools/%.sh
+	@mkdir -p $(@D)
+	@echo "sh  $@"
+	@install -m 755 $< $@
 $(B)/unit/%: tests/unit/%.c $(B)/liblca.a Makefile
 	@mkdir -p $(@D)
 	@echo "ld  $@"

@@ -49,6 +49,7 @@ the run
   --device D         of the workers (default $device)
   --record           keep theta.lca and lca.lca, and checkpoints of the training
   --checkpoint-every N       the same, with a checkpoint every N steps (default 100)
+  --plot             draw figures of the run when it has ended: layers.svg, report.html
   --resume DIR       go on with the run in DIR that was cut off, with its own options
 EOF
 }
@@ -70,6 +71,7 @@ parse() {
             filters+=("$2")
             shift ;;
         --plan) plan=1 ;;
+        --plot) plot=1 ;;
         --freeze|--layer-lr|--layer-momentum|--delay)
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
             interventions+=" $1 $(quoted "$2")"
@@ -90,6 +92,8 @@ parse() {
         return
     fi
     [ -z "$checkpoint_every" ] || record=1
+    [ -z "$plot" ] || command -v gnuplot >/dev/null ||
+        die "--plot needs gnuplot, which draws the figures: install the Debian package gnuplot-nox"
     [ -n "$data" ] || die "give --data DIR, the folder of the published files: see --help"
     case $optimizer in
     sgd) lr=${lr:-$lr_sgd} ;;
@@ -209,10 +213,17 @@ summary() {
     echo "everything about this run: $out"
 }
 
+figures() {
+    lca-plot layers --out "$out/layers.svg" "$out"
+    lca-report "$out" >"$out/report.html"
+    echo "figures: $out/layers.svg, and all of them with their numbers: $out/report.html"
+}
+
 # The data file is needed again where the run may be gone on with, or has been recorded.
 tidy() {
     [ ! -e "$out/data" ] || [ -e "$out/lca.lca" ] || rm -f "$out/data"
     summary
+    [ -z "$plot" ] || figures
 }
 
 resume() {
@@ -221,6 +232,7 @@ resume() {
     of=$(jq -r .pipeline "$resume/run.json")
     [ "$of" = "$name" ] || die "$resume holds a run of $of: pipelines/$of.sh --resume $resume"
     out=$(cd "$resume" && pwd)
+    jq -e '.options | index("--plot")' "$resume/run.json" >/dev/null && plot=1
     lca-run --resume "$out" || status=$?
     [ $status -ne 0 ] || tidy
     return $status
@@ -253,5 +265,5 @@ pipeline() {
 
 # Options without a default of the pipeline's own.
 data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets="" heldout=""
-by_class="" record="" plan="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume=""
+by_class="" record="" plan="" plot="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume=""
 workers=$(nproc) pool=ipc:pool optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson

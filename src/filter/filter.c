@@ -63,6 +63,16 @@ json_t *lca_filter_group_names(const struct lca_stream *s)
     return names;
 }
 
+json_t *lca_filter_loss(const struct lca_frame_lca *f)
+{
+    json_t *loss = json_object();
+    lca_filter_number(loss, "L0", f->L0);
+    lca_filter_number(loss, "L1", f->L1);
+    lca_filter_number(loss, "res", f->res);
+    lca_filter_number(loss, "fo", f->fo);
+    return loss;
+}
+
 void lca_filter_number(json_t *object, const char *key, double value)
 {
     if (isfinite(value))

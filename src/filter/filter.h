@@ -117,6 +117,9 @@ json_t *lca_filter_class_names(const struct lca_stream *s) LCA_MUST_USE;
 /* "all", then the layers: labels for sums over everything and over each layer. */
 json_t *lca_filter_group_names(const struct lca_stream *s) LCA_MUST_USE;
 
+/* What the step did to the set's loss, for lca_agg.more: {L0, L1, res, fo}, as in proto/lca.h. */
+json_t *lca_filter_loss(const struct lca_frame_lca *f) LCA_MUST_USE;
+
 /* Puts a number into `more` or `final`, unless it is NaN or infinite, which JSON lacks. */
 void lca_filter_number(json_t *object, const char *key, double value);
 

@@ -103,10 +103,12 @@ static json_t *labels(const struct helping *x)
     return keys;
 }
 
-static int put(struct helping *x, struct lca_emit *e, const char *kind, const double *data, struct lca_err *err)
+static int put(struct helping *x, struct lca_emit *e, const char *kind, const double *data, json_t *more,
+               struct lca_err *err)
 {
     struct lca_agg a = {.kind = kind, .it = x->it, .set = "train", .unit = "%", .dt = "<f8", .data = data,
-                        .dims = {"group", "measure"}, .shape = {x->n_group, MEASURES}, .n_dims = 2, .keys = labels(x)};
+                        .dims = {"group", "measure"}, .shape = {x->n_group, MEASURES}, .n_dims = 2, .keys = labels(x),
+                        .more = more};
     json_t *measures = json_array();
     for (int m = 0; m < MEASURES; m++)
         json_array_append_new(measures, json_string(lca_helping_name[m]));
@@ -138,7 +140,7 @@ static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct
     }
     x->it = st->it;
     x->n_step++;
-    return put(x, e, "helping", x->now, err);
+    return put(x, e, "helping", x->now, lca_filter_loss(st->lca), err);
 }
 
 static void fill_bins(struct helping *x)
@@ -166,7 +168,7 @@ static int end(void *arg, struct lca_emit *e, struct lca_err *err)
     struct lca_agg a = {.kind = "helping_histogram", .it = x->it, .set = "train", .unit = "parameters", .dt = "<u8",
                         .data = x->bins, .dims = {"group", "share"}, .shape = {x->n_group, BINS}, .n_dims = 2,
                         .keys = labels(x), .more = json_pack("{s:f, s:f}", "from", 0.0, "to", 1.0)};
-    if (put(x, e, "helping_total", x->now, err) < 0) {
+    if (put(x, e, "helping_total", x->now, NULL, err) < 0) {
         json_decref(a.keys);
         json_decref(a.more);
         return -1;
@@ -223,7 +225,7 @@ static const struct lca_tool tool = {
     .about = "Reads an lca stream and writes, for each step, how many percent of the parameters helped: p of all, q of "
              "those that did anything, z that did nothing, w weighted by the size of what they did; for the whole "
              "network, for each layer, and where biases stand before a batch norm, which takes them off again so that "
-             "what they do is rounding, for the network without those. At the end the means over steps, and histograms "
+             "what they do is rounding, for the network without those; and the loss (more: L0, L1, res, fo). At the end the means over steps, and histograms "
              "of the parameters by the share of steps in which each helped.\n\nMemory: 4 bytes per parameter, for any "
              "number of steps.",
     .examples = "  lca-helping < run.lca | lca-tap --kind helping_total",

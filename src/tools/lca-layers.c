@@ -112,7 +112,7 @@ static int step(void *arg, const struct lca_step *st, struct lca_emit *e, struct
             s->argmin[l] = st->it + 1;
         }
     }
-    if (put(x, e, "layers", st->set, false, false, s->layer, NULL, err) < 0 ||
+    if (put(x, e, "layers", st->set, false, false, s->layer, lca_filter_loss(st->lca), err) < 0 ||
         put(x, e, "tensors", st->set, true, false, s->tensor, NULL, err) < 0)
         return -1;
     return put(x, e, "cumulative", st->set, false, false, s->layers, NULL, err);
@@ -203,7 +203,8 @@ static const struct lca_tool tool = {
     .usage = "[OPTION]...",
     .about = "Reads an lca stream and writes, for each step and set, the loss change of each layer (layers), of each "
              "tensor (tensors), and of each layer since the first step (cumulative); with frames by class, of each "
-             "class and layer (class_layers). At the end the totals, with the share of biases and batch norms and the "
+             "class and layer (class_layers). Beside the first stand the loss before and after the step, the residual, and "
+             "the sum to first order (more: L0, L1, res, fo; all of the whole network). At the end the totals, with the share of biases and batch norms and the "
              "step after which each layer's curve was lowest. Values are nat; below 0 helps.",
     .examples = "  lca-layers < run.lca | lca-tap --kind layers_total\n"
                 "  lca-layers --in ipc:lca --out ipc:layers",

@@ -134,8 +134,8 @@ typed() {
 }
 
 @test "docs: README and lca(7) name every program" {
-    for source in "$ROOT"/src/tools/lca-*.c; do
-        name=$(basename "$source" .c)
+    for source in "$ROOT"/src/tools/lca-*; do
+        name=$(basename "${source%.*}")
         assert_file_contains "$ROOT/README.md" "^| \`$name\` |"
         assert_file_contains "$PAGES/man/lca.7" "^.BR.* ${name/-/\\\\-}[ \"]"
     done

@@ -2,8 +2,8 @@
 load ../helper
 
 @test "docs/man/*.1 are what the programs' --man prints: else run make man" {
-    for tool in "$ROOT"/src/tools/lca-*.c; do
-        name=$(basename "$tool" .c)
+    for tool in "$ROOT"/src/tools/lca-*; do
+        name=$(basename "${tool%.*}")
         run diff <("$name" --man) "$ROOT/docs/man/$name.1"
         assert_success
     done
