@@ -5,11 +5,12 @@ import ipaddress
 import os
 import re
 import stat
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import zmq
-import zmq.auth.thread
+from zmq.utils import z85
 
 from .endpoints import Endpoint
 from .errors import UsageError
@@ -63,13 +64,17 @@ def is_loopback(address: str) -> bool:
         return host == 'localhost'
 
 
-class _Door:
-    """Answers who may connect, from the folder of public keys as it is then."""
+class _Door(threading.Thread):
+    """Answers ZeroMQ's question who may connect (ZAP, its RFC 27), from the folder of public keys as it is then."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, context: Any, folder: str) -> None:
+        super().__init__(daemon=True)
         self.folder = folder
+        self._zap = context.socket(zmq.REP)
+        self._zap.linger = 0
+        self._zap.bind('inproc://zeromq.zap.01')
 
-    def callback(self, domain: str, key: bytes) -> bool:
+    def _knows(self, key: bytes) -> bool:
         for path in Path(self.folder).glob('[!.]*.pub'):
             try:
                 if _public(str(path)) == key:
@@ -78,27 +83,27 @@ class _Door:
                 continue
         return False
 
+    def run(self) -> None:
+        while True:
+            question = self._zap.recv_multipart()
+            good = (len(question) == 7 and question[5] == b'CURVE' and len(question[6]) == 32 and
+                    self._knows(bytes(z85.encode(question[6]))))     # type: ignore[no-untyped-call]
+            answer = (b'200', b'OK') if good else (b'400', b'key not allowed')
+            self._zap.send_multipart((b'1.0', question[1] if len(question) > 1 else b'', *answer, b'', b''))
 
-_doors: dict[int, tuple[Any, str]] = {}        # by context: ZeroMQ has one place for them
+
+_door: Optional[_Door] = None           # of this process: ZeroMQ has one place for it
 
 
 def _open_door(context: Any, folder: str) -> None:
+    global _door
     if not os.path.isdir(folder):
         raise UsageError('cannot read the folder of keys %s' % folder)
-    known = _doors.get(id(context))
-    if known is None:
-        door = zmq.auth.thread.ThreadAuthenticator(context)
-        door.start()
-        door.configure_curve_callback(domain='*', credentials_provider=_Door(folder))
-        _doors[id(context)] = door, folder
-    elif known[1] != folder:
-        raise UsageError('one program has one folder of --peers, not %s and %s' % (known[1], folder))
-
-
-def close_door(context: Any) -> None:
-    door = _doors.pop(id(context), None)
-    if door is not None:
-        door[0].stop()
+    if _door is None:
+        _door = _Door(context, folder)
+        _door.start()
+    elif _door.folder != folder:
+        raise UsageError('one program has one folder of --peers, not %s and %s' % (_door.folder, folder))
 
 
 def guard(socket: Any, endpoint: Endpoint, address: str, bind: bool, security: Security) -> None:
@@ -119,6 +124,7 @@ def guard(socket: Any, endpoint: Endpoint, address: str, bind: bool, security: S
             raise UsageError('%s: who may connect? Give peers, a folder with the .pub files of their keys' % endpoint.text)
         _open_door(socket.context, security.peers)
         socket.curve_server = True
+        socket.zap_domain = b'lca'
     else:
         if security.server_key is None:
             raise UsageError('%s: whom to trust there? Give server_key, its .pub file' % endpoint.text)
