@@ -98,7 +98,7 @@ def test_a_producer_waits_for_credit(thetas, start):
         thread = in_thread(lambda: slow(sent))
         replay(out, thetas, 64)
         assert out.next == 64 and not out._has_room()
-        until(lambda: len(sent) == 64)
+        serving(out, lambda: len(sent) == 64)
         sent.append('go')
         replay_rest = thetas[65:-1]
         for f in replay_rest:

@@ -29,7 +29,7 @@ tested() {
 
 @test "python: the types are right" {
     command -v mypy >/dev/null || skip "no mypy"
-    run mypy --strict --ignore-missing-imports --cache-dir "$BATS_TEST_TMPDIR/mypy" "$ROOT/src/python/lca_stream"
+    run mypy --config-file "$ROOT/src/python/pyproject.toml" --cache-dir mypy "$ROOT/src/python/lca_stream"
     assert_success
 }
 

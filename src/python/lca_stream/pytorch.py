@@ -310,7 +310,7 @@ def numerics(device: str) -> str:
     if device.startswith('cuda'):
         what = torch.cuda.get_device_name(device)
     else:
-        found = re.search(r'CPU capability usage: (\S+)', torch.__config__.show())  # type: ignore[no-untyped-call]
+        found = re.search(r'CPU capability usage: (\S+)', torch.__config__.show())
         what = found.group(1) if found else '?'
     return 'torch-%s/%s/%s/%d' % (torch.__version__, device.split(':')[0], what, torch.get_num_threads())
 
@@ -375,7 +375,7 @@ def work(model: nn.Module, data: Data, pool: str = 'ipc:pool', *, losses: Losses
     """A gradient worker, until the run is over: the model's parameters are those of the run, whatever they
     are here. Start one per core. num: added to the id of our numerics, for what else changes bits."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)    # type: ignore[no-untyped-call]
+    torch.use_deterministic_algorithms(True, warn_only=True)
     what = [numerics(device), '' if dtype == torch.float32 else str(dtype), num]
     worker = Worker(pool, num='/'.join(filter(None, what)), data=data.sha256, dev=device, name=name,
                     security=security)
