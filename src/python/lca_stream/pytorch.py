@@ -14,6 +14,7 @@ import atexit
 import copy
 import hashlib
 import json
+import os
 import re
 import uuid
 from math import prod
@@ -369,15 +370,15 @@ class Evaluator:
             sums[cls] = [a + b for a, b in zip(sums[cls], own)]
 
 
-def work(model: nn.Module, data: Data, pool: str = 'ipc:pool', *, losses: Losses = cross_entropy,
+def work(model: nn.Module, data: Data, pool: str = '', *, losses: Losses = cross_entropy,
          layout: Optional[Layout] = None, device: str = 'cpu', dtype: torch.dtype = torch.float32, threads: int = 1,
          at_once: int = 0, num: str = '', name: str = '', security: Security = Security()) -> None:
     """A gradient worker, until the run is over: the model's parameters are those of the run, whatever they
-    are here. Start one per core. num: added to the id of our numerics, for what else changes bits."""
+    are here. Start one per core. pool: endpoint (default $LCA_CONNECT, else ipc:pool); num: added to the id of our numerics, for what else changes bits."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     what = [numerics(device), '' if dtype == torch.float32 else str(dtype), num]
-    worker = Worker(pool, num='/'.join(filter(None, what)), data=data.sha256, dev=device, name=name,
+    worker = Worker(pool or os.environ.get('LCA_CONNECT') or 'ipc:pool', num='/'.join(filter(None, what)), data=data.sha256, dev=device, name=name,
                     security=security)
     head = worker.head()
     if head is None:
