@@ -22,6 +22,10 @@ tested() {
     tested test_torch.py
 }
 
+@test "python: stages of one's own" {
+    tested test_aggregator.py
+}
+
 @test "python: streams alone need no PyTorch" {
     PYTHONPATH=$ROOT/src/python run "$PYTHON" -c 'import sys, lca_stream; print("torch" in sys.modules)'
     assert_output False

@@ -130,9 +130,14 @@ class Aggregator:
         security = Security(given.key, given.server_key, given.peers, given.insecure)
         with Input(given.input, name=given.name or prog, start=given.start, take=given.take, ack=False,
                    security=security, lost=given.lost) as stream:
-            signal.signal(signal.SIGTERM, lambda *_: stream.stop())
-            with Output(given.out or ['-'] if not given.tap else given.out, taps=given.tap, expect=given.expect,
+            with Output(given.out or ([] if given.tap else ['-']), taps=given.tap, expect=given.expect,
                         security=security, lost=given.lost) as out:
+                def stop(*_: object) -> None:
+                    if stream.stopped:
+                        raise KeyboardInterrupt
+                    stream.stop()
+                    out.stop()
+                signal.signal(signal.SIGTERM, stop)
                 self.run(stream, out)
 
 

@@ -10,7 +10,7 @@ import zmq
 
 from . import endpoints, wire
 from .curve import Security
-from .errors import CorruptError, DifferError, PeerError, UpstreamError, UsageError
+from .errors import AbortedError, CorruptError, DifferError, PeerError, UpstreamError, UsageError
 from .records import RecordReader
 from .sockets import Patience, Socket, note, wait
 from .wire import Frame
@@ -74,6 +74,8 @@ class Input:
     def head(self) -> Frame:
         """HEAD; waits for it."""
         while self._head is None:
+            if self.stopped or self.left:
+                raise AbortedError('%s: told to stop before HEAD came' % self._endpoint.text)
             if self.poll(1.0) is None and self._head is None and self._socket:
                 self._patience.wait(self._endpoint.text)
         return self._head
@@ -82,6 +84,8 @@ class Input:
         """The next frame, HEAD and EOS too, if it comes within so many seconds."""
         until = time.monotonic() + seconds
         while self.eos is None and not self.left:
+            if self._reader and not self._reader.ready(seconds):
+                break
             self._serve()
             frame = self._fetch()
             if frame is not None:
@@ -93,8 +97,6 @@ class Input:
                 break
             if self._socket:
                 wait((self._socket,), min(left, 0.2))
-            elif self._reader:
-                self._reader.ready(left)
         return None
 
     def __iter__(self) -> Iterator[Frame]:

@@ -85,7 +85,11 @@ class _Door(threading.Thread):
 
     def run(self) -> None:
         while True:
-            question = self._zap.recv_multipart()
+            try:
+                question = self._zap.recv_multipart()
+            except zmq.ContextTerminated:
+                self._zap.close()
+                return
             good = (len(question) == 7 and question[5] == b'CURVE' and len(question[6]) == 32 and
                     self._knows(bytes(z85.encode(question[6]))))     # type: ignore[no-untyped-call]
             answer = (b'200', b'OK') if good else (b'400', b'key not allowed')

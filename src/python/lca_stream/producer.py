@@ -19,7 +19,7 @@ import zmq
 from . import endpoints, wire
 from .consumer import LOST, MESSAGE_MAX, window
 from .curve import Security
-from .errors import CorruptError, Error, PeerError, UsageError
+from .errors import AbortedError, CorruptError, Error, PeerError, UsageError
 from .records import RecordWriter
 from .sockets import Patience, Socket, note, wait
 from .wire import Array, Frame
@@ -137,7 +137,7 @@ class Output:
         self._head_keys: dict[str, Any] = {}
         self._head_bytes: Optional[tuple[bytes, wire.Bytes]] = None
         self._eos: Optional[tuple[bytes, str]] = None
-        self._aborted = self._open = False
+        self._aborted = self._open = self._stopped = False
         self._patience = Patience()
         self._ignored: set[bytes] = set()
         self._it, self._bytes, self._began = -1, 0, time.monotonic()
@@ -209,7 +209,16 @@ class Output:
         """Until the consumers are there, and near enough."""
         self.serve()
         while not self._has_room():
+            self._check_stopped()
             self._poll(0.2)
+
+    def stop(self) -> None:
+        """Waits no more for consumers that have not come; may be called in a signal handler."""
+        self._stopped = True
+
+    def _check_stopped(self) -> None:
+        if self._stopped and not self._open:
+            raise AbortedError('interrupted while %s waited for its consumers' % self._stream)
 
     def serve(self) -> None:
         """Looks after consumers and taps; a program that computes for long may call it between."""
@@ -246,6 +255,7 @@ class Output:
         if self._eos is not None:
             return
         while not self._gate():
+            self._check_stopped()
             self._poll(0.2)
         self._make_eos(status, why, final)
         while (who := self._unfinished()) is not None:

@@ -2,11 +2,14 @@
 knows of a connection that came or was lost is asked of its monitor."""
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import stat
 import sys
+import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional
 
@@ -21,6 +24,32 @@ from .errors import CorruptError, UsageError
 _WATCHED = (zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH |
             zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 CURVE_ADDS = 64                         # bytes that encryption may add to a message
+
+
+_contexts: dict[int, Any] = {}          # by process: a fork must not use its parent's
+_sockets: weakref.WeakSet[Socket] = weakref.WeakSet()
+
+
+def context() -> Any:
+    pid = os.getpid()
+    if pid not in _contexts:
+        _contexts[pid] = zmq.Context()
+    return _contexts[pid]
+
+
+def _leave() -> None:
+    """What was said last is still on its way when a program ends: ZeroMQ is given the time for it."""
+    here = threading.get_ident()
+    for s in [s for s in _sockets if s.zmq is not None and s.pid == os.getpid()]:
+        if s.thread != here:
+            return              # in use by a thread that ends with us
+        s.zmq.linger = 0
+        s.close()
+    if os.getpid() in _contexts:
+        context().term()
+
+
+atexit.register(_leave)
 
 
 def note(text: str) -> None:
@@ -107,8 +136,10 @@ class Socket:
             _private_folder(endpoint, os.path.dirname(path) or '.')
             if self.bind:
                 self._lock, self._path = _lock(endpoint, path), path
-        self.zmq: Any = zmq.Context.instance().socket(kind)
+        self.pid, self.thread = os.getpid(), threading.get_ident()
+        self.zmq: Any = context().socket(kind)
         self.monitor: Any = None
+        _sockets.add(self)
         try:
             self._open(kind, most, hwm, linger_ms, topics)
         except BaseException:
@@ -174,6 +205,7 @@ class Socket:
             return
         if self.monitor is not None:
             self.zmq.disable_monitor()
+            self.monitor.close()
         self.zmq.close()
         self.zmq = self.monitor = None
         if self._lock >= 0:
