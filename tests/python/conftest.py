@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'src/python'), str(ROOT / 'tests')]
-SMALL = ('{"name": "small", "input": [28, 28, 1], "classes": 10, "layers": [{"type": "dense", "name": "one", "units": 6}, '
-         '{"type": "relu"}, {"type": "dense", "name": "two", "units": 10}]}')
+SMALL = ('{"name": "small", "input": [28, 28, 1], "classes": 10, "layers": ['
+         '{"type": "dense", "name": "one", "units": 6}, {"type": "relu"}, {"type": "dense", "name": "two", "units": 10}]}')
 WAIT = 30
 
 

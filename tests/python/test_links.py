@@ -272,8 +272,10 @@ def test_nonsense_is_refused_and_its_sender_ignored(thetas, start):
     ack = {'lca': 1, 't': 'ACK', 'run': thetas[0]['run'], 'st': 'theta', 'done': 99, 'lim': 99}
     with Output('ipc:x', expect='a') as out, zmq.Context() as context:
         replay(out, thetas, 5)
-        for n, messages in enumerate(([b'nonsense'], [frames.packet(ack)], [bytes(5000)], [frames.packet(hello), frames.packet(ack)],
-                                      [frames.packet({**hello, 'from': 'yesterday'})], [frames.packet({**hello, 'maxb': 10})])):
+        for n, messages in enumerate(([b'nonsense'], [frames.packet(ack)], [bytes(5000)],
+                                      [frames.packet(hello), frames.packet(ack)],
+                                      [frames.packet({**hello, 'from': 'yesterday'})],
+                                      [frames.packet({**hello, 'maxb': 10})])):
             with context.socket(zmq.DEALER) as bad:
                 bad.linger = 0
                 bad.connect('ipc://%s/x' % os.environ['LCA_DIR'])
@@ -337,8 +339,8 @@ def test_who_has_no_key_or_a_wrong_one_is_told(thetas, keys, start, place):
             stream.head
     os.chmod('far.key', 0o644)
     for args, says in ((('far.key', 'hub.pub'), 'others may read'), (('hub.pub', 'hub.pub'), 'no secret key'),
-                       (('hub.key', 'other.key'), 'holds a secret'), (('hub.key',), 'whom to trust'), ((None, 'hub.pub'), 'need key'),
-                       (('none', 'hub.pub'), 'cannot read the key')):
+                       (('hub.key', 'other.key'), 'holds a secret'), (('hub.key',), 'whom to trust'),
+                       ((None, 'hub.pub'), 'need key'), (('none', 'hub.pub'), 'cannot read the key')):
         with pytest.raises(UsageError, match=says):
             Input(at, security=Security(*args))
     with pytest.raises(UsageError, match='another machine'):
@@ -363,8 +365,9 @@ def test_a_file_tells_the_address(thetas, start):
 
 
 def test_endpoints_that_are_none():
-    for text, says in (('', 'not an endpoint'), ('udp://x', 'not an endpoint'), ('ipc:', 'ipc:NAME'), ('ipc:a/b', 'ipc:NAME'),
-                       ('tcp://x', 'HOST:PORT'), ('at:', 'at:FILE'), ('ipc:' + 'x' * 120, 'longer than'), ('none.lca', 'none.lca')):
+    for text, says in (('', 'not an endpoint'), ('udp://x', 'not an endpoint'), ('ipc:', 'ipc:NAME'),
+                       ('ipc:a/b', 'ipc:NAME'), ('tcp://x', 'HOST:PORT'), ('at:', 'at:FILE'),
+                       ('ipc:' + 'x' * 120, 'longer than'), ('none.lca', 'none.lca')):
         with pytest.raises(UsageError, match=says):
             Input(text)
     with pytest.raises(UsageError, match='expect needs'):

@@ -63,11 +63,13 @@ def test_the_run_is_the_hash_of_its_definition(streams, files, start):
 
 def test_a_vector_in_slices_is_put_together():
     def piece(seq, it, off, n, P=6):
-        header = wire.read_header(wire.make('theta', {'it': it, 'off': off, 'part': 0, 'lr': 0, 'mbloss': 0, 'epoch': 0},
-                                            run=bytes(16), stream='theta', seq=seq, array=np.arange(off, off + n, dtype='f4'))[0])
-        return wire.attach(header, np.arange(off, off + n, dtype='<f4').tobytes())
+        keys = {'it': it, 'off': off, 'part': 0, 'lr': 0, 'mbloss': 0, 'epoch': 0}
+        packed, payload = wire.make('theta', keys, run=bytes(16), stream='theta', seq=seq,
+                                    array=np.arange(off, off + n, dtype='f4'))
+        return wire.attach(wire.read_header(packed), payload)
     good = [piece(0, 0, 0, 4), piece(1, 0, 4, 2), piece(2, 1, 0, 4), piece(3, 1, 4, 2)]
-    assert [(v.it, v.next, v.values.tolist()) for v in vectors(good, 6)] == [(t, 2 * t + 2, [0, 1, 2, 3, 4, 5]) for t in (0, 1)]
+    whole = [(v.it, v.next, v.values.tolist()) for v in vectors(good, 6)]
+    assert whole == [(t, 2 * t + 2, [0, 1, 2, 3, 4, 5]) for t in (0, 1)]
     for bad in ([good[0], good[2]], [good[1]], [good[0], piece(1, 0, 4, 3)], good[:3]):
         with pytest.raises(CorruptError):
             list(vectors(bad, 6))

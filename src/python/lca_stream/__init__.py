@@ -22,6 +22,6 @@ from .wire import Frame
 
 __version__ = '0.1.0'
 
-__all__ = ['AbortedError', 'Agg', 'Aggregator', 'CorruptError', 'DifferError', 'Error', 'Frame', 'Input', 'Job', 'Output',
-           'PeerError', 'Row', 'Security', 'Table', 'Tap', 'Tensor', 'Unit', 'UpstreamError', 'UsageError', 'Vector',
-           'Worker', 'read', 'serve', 'vectors']
+__all__ = ['AbortedError', 'Agg', 'Aggregator', 'CorruptError', 'DifferError', 'Error', 'Frame', 'Input', 'Job',
+           'Output', 'PeerError', 'Row', 'Security', 'Table', 'Tap', 'Tensor', 'Unit', 'UpstreamError', 'UsageError',
+           'Vector', 'Worker', 'read', 'serve', 'vectors']

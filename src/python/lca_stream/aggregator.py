@@ -21,6 +21,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Seque
 
 import numpy as np
 
+from . import wire
 from .consumer import LOST, Input
 from .curve import Security
 from .errors import Error, UsageError
@@ -83,8 +84,7 @@ class Aggregator:
         self.table = Table.from_head(self.head)
         self.classes = [c.get('name', '') for c in self.head['classes']]
         prov = list(self.head['prov']) + [{'prog': self.name, 'version': _version(), 'args': {}}]
-        keys = {k: v for k, v in self.head.header.items()
-                if k in ('v', 'model', 'P', 'layers', 'classes', 'data', 'it0', 'it1', 'rule', 'unit', 'num', 'bycls', 'def')}
+        keys = {k: v for k, v in self.head.header.items() if k in wire.KINDS['HEAD'] and k != 'first'}
         out.forward_head(self.head['run'], self.name, bytes(self.head.payload),
                          {**keys, 'parts': 0, 'nbmax': max(_NBMAX, len(self.head.payload)), 'prov': prov})
         self.start()

@@ -214,7 +214,8 @@ class Input:
             if frame is not None:
                 return frame
         if self._cut:
-            note('%s: connection lost at seq %d, trying again for %.0f s' % (self._endpoint.text, self._seq, self._lost))
+            note('%s: connection lost at seq %d, trying again for %.0f s'
+                 % (self._endpoint.text, self._seq, self._lost))
             self._socket.close()
             self._gone_at = time.monotonic()
             self._connect()

@@ -125,7 +125,8 @@ def guard(socket: Any, endpoint: Endpoint, address: str, bind: bool, security: S
     socket.curve_publickey, socket.curve_secretkey = _secret(security.key)
     if bind:
         if security.peers is None:
-            raise UsageError('%s: who may connect? Give peers, a folder with the .pub files of their keys' % endpoint.text)
+            raise UsageError('%s: who may connect? Give peers, a folder with the .pub files of their keys'
+                             % endpoint.text)
         _open_door(socket.context, security.peers)
         socket.curve_server = True
         socket.zap_domain = b'lca'

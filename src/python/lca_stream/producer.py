@@ -434,15 +434,16 @@ class Output:
             self._gone(old)     # who comes back at once may be faster than the news that it was gone
             old = next((p for p in self._peers if p.name == name), None)
         if not f['vmin'] <= wire.VERSION <= f['vmax']:
-            return self._turn_away(link, sender, 'version', 'needs wire %d to %d, have %d' % (f['vmin'], f['vmax'], wire.VERSION))
+            return self._turn_away(link, sender, 'version', 'needs wire %d to %d, have %d'
+                                   % (f['vmin'], f['vmax'], wire.VERSION))
         if f['maxb'] < self._head['nbmax']:
             return self._turn_away(link, sender, 'size', "%s takes payloads of %d bytes, this stream's reach %d"
                                    % (name, f['maxb'], self._head['nbmax']))
         if not 1 <= len(name.encode()) <= 63:
             return self._turn_away(link, sender, 'name', 'a consumer needs a name of 1 to 63 bytes')
         if old and old.state == 'here' and not f.get('take'):
-            return self._turn_away(link, sender, 'name', 'a consumer named %s is attached already: give --name, or --take '
-                                   'to replace it' % name)
+            return self._turn_away(link, sender, 'name', 'a consumer named %s is attached already: give --name, or '
+                                   '--take to replace it' % name)
         parts = self._head['parts'] or 1
         if start == 'now':
             first = -(-self.next // parts) * parts
@@ -455,8 +456,8 @@ class Output:
         else:
             first = old.done if old else self._first
         if first < self._base:
-            return self._turn_away(link, sender, 'gone', 'frame %d is gone, the oldest kept is %d: start with --from now, or '
-                                   'replay a recording with lca-cat' % (first, self._base))
+            return self._turn_away(link, sender, 'gone', 'frame %d is gone, the oldest kept is %d: start with --from '
+                                   'now, or replay a recording with lca-cat' % (first, self._base))
         if not old and len(self._peers) >= _CONSUMERS:
             return self._turn_away(link, sender, 'full', '%d consumers are attached already' % _CONSUMERS)
         if old and old.state == 'here':
@@ -475,7 +476,8 @@ class Output:
 
     def _ack(self, peer: _Peer, f: Frame) -> None:
         if f['lim'] < f['done'] or f['done'] > max(peer.next, peer.had):
-            raise CorruptError('it acknowledges all before seq %d, where %d is the next to be sent' % (f['done'], peer.next))
+            raise CorruptError('it acknowledges all before seq %d, where %d is the next to be sent'
+                               % (f['done'], peer.next))
         peer.next = max(peer.next, f['done'])
         peer.done = max(peer.done, f['done'])
         peer.lim = max(peer.lim, f['lim'])

@@ -56,7 +56,8 @@ class Data:
             if len(x) != len(y):
                 raise UsageError('data %s: %d inputs and %d targets of %s' % (name, len(x), len(y), s))
             if self.classes and (y.dim() != 1 or int(y.min()) < 0 or int(y.max()) >= len(self.classes)):
-                raise UsageError('data %s: targets of %s are not numbers of its %d classes' % (name, s, len(self.classes)))
+                raise UsageError('data %s: targets of %s are not numbers of its %d classes'
+                                 % (name, s, len(self.classes)))
         self.sha256 = sha256 or self._digest()
 
     def _digest(self) -> str:
@@ -77,7 +78,8 @@ class Data:
         header = json.loads(bytes(raw[8:4096]))
         h, w, c = header['height'], header['width'], header['channels']
         total = sum(s['n'] for s in header['sets'])
-        if len(raw) != 4096 + total * (h * w * c + 1) or hashlib.sha256(raw[4096:].data).hexdigest() != header['sha256']:
+        size = 4096 + total * (h * w * c + 1)
+        if len(raw) != size or hashlib.sha256(raw[4096:].data).hexdigest() != header['sha256']:
             raise CorruptError('%s is damaged: make it again with lca-data' % path)
         body = torch.from_numpy(np.array(raw[4096:]))
         images, labels = body[:total * h * w * c].reshape(total, h, w, c), body[total * h * w * c:]
@@ -100,8 +102,8 @@ class Data:
         """HEAD's data and classes, with the first so many examples of the training set."""
         labels = self.sets['train'][1][:examples]
         counts = torch.bincount(labels, minlength=len(self.classes)).tolist() if self.classes else []
-        return {'data': {'name': self.name, 'sha256': self.sha256,
-                         'sets': [{'set': s, 'N': examples if s == 'train' else len(x)} for s, (x, _) in self.sets.items()]},
+        sets = [{'set': s, 'N': examples if s == 'train' else len(x)} for s, (x, _) in self.sets.items()]
+        return {'data': {'name': self.name, 'sha256': self.sha256, 'sets': sets},
                 'classes': [{'name': name, 'n': n} for name, n in zip(self.classes, counts)]}
 
 
@@ -172,8 +174,8 @@ class Layout:
             fits = prod(view) == prod(shape) and prod(shape) == t.len and view[0] == t.shape[-1] if t.kind == 'kernel' \
                 else shape == t.shape
             if not fits or (len(t.shape) == 4 and tuple(view[k] for k in axes) != t.shape):
-                raise UsageError('%s %s of %s is not %s %s of the model: give order, the names of its parameters in the '
-                                 'order of lca-net --table' % (t.name, list(t.shape), network.name, n, list(shape)))
+                raise UsageError('%s %s of %s is not %s %s of the model: give order, the names of its parameters in '
+                                 'the order of lca-net --table' % (t.name, list(t.shape), network.name, n, list(shape)))
             places.append(_Place(n, t.slice, view, axes))
         return cls(network.name, network.description, network.table, places)
 
@@ -211,7 +213,8 @@ class Layout:
 def _as_kernel(owner: nn.Module, p: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """A view, and the order of its axes in which the last one is that of the outputs."""
     shape, axes = tuple(p.shape), tuple(range(p.dim()))
-    if p.dim() < 2 or isinstance(owner, (nn.Embedding, nn.EmbeddingBag)) or not type(owner).__module__.startswith('torch.nn'):
+    foreign = not type(owner).__module__.startswith('torch.nn')
+    if p.dim() < 2 or foreign or isinstance(owner, (nn.Embedding, nn.EmbeddingBag)):
         return shape, axes
     if isinstance(owner, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
         return shape, axes[2:] + (0, 1)
@@ -252,12 +255,13 @@ class Watch:
         P = layout.table.P
         what = dict(definition) if definition is not None else {'token': uuid.uuid4().hex}
         what.update(network=layout.name, network_sha256=hashlib.sha256(layout.description).hexdigest(),
-                    data_sha256=data.sha256, examples=self._examples, theta_sha256=hashlib.sha256(theta.tobytes()).hexdigest())
+                    data_sha256=data.sha256, examples=self._examples,
+                    theta_sha256=hashlib.sha256(theta.tobytes()).hexdigest())
         self._out = Output(out, expect=expect, taps=taps, security=security)
         self._out.head(stream='theta', definition=what, network=layout.description, keys={
             'model': layout.name, 'P': P, 'layers': layout.table.to_head(), **data.head(self._examples),
-            'parts': -(-P // wire.SLICE), 'it0': 0, 'it1': steps + 1 if steps else None, 'unit': '1', 'num': numerics('cpu'),
-            'nbmax': min(P, wire.SLICE) * 4,
+            'parts': -(-P // wire.SLICE), 'it0': 0, 'it1': steps + 1 if steps else None, 'unit': '1',
+            'num': numerics('cpu'), 'nbmax': min(P, wire.SLICE) * 4,
             'prov': [{'prog': 'lca_stream.pytorch', 'version': _version(), 'args': {}}]})
         atexit.register(self._forgotten)
         self._send(theta, 0.0, 0.0, 0, b'')
@@ -274,8 +278,8 @@ class Watch:
     def end(self, status: str = 'ok', **final: Any) -> None:
         """The training is over; waits until all of it has been read. final: numbers for summary.json."""
         atexit.unregister(self._forgotten)
-        self._out.end(status, final={'network': self.layout.name, 'parameters': self.layout.table.P, 'iterations': self.it,
-                                     'examples': self._examples, **final})
+        self._out.end(status, final={'network': self.layout.name, 'parameters': self.layout.table.P,
+                                     'iterations': self.it, 'examples': self._examples, **final})
 
     def _forgotten(self) -> None:
         self._out.abort('the training ended without Watch.end')
@@ -374,12 +378,13 @@ def work(model: nn.Module, data: Data, pool: str = '', *, losses: Losses = cross
          layout: Optional[Layout] = None, device: str = 'cpu', dtype: torch.dtype = torch.float32, threads: int = 1,
          at_once: int = 0, num: str = '', name: str = '', security: Security = Security()) -> None:
     """A gradient worker, until the run is over: the model's parameters are those of the run, whatever they
-    are here. Start one per core. pool: endpoint (default $LCA_CONNECT, else ipc:pool); num: added to the id of our numerics, for what else changes bits."""
+    are here. Start one per core. pool: endpoint (default $LCA_CONNECT, else ipc:pool); num: added to the id
+    of our numerics, for what else changes bits."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     what = [numerics(device), '' if dtype == torch.float32 else str(dtype), num]
-    worker = Worker(pool or os.environ.get('LCA_CONNECT') or 'ipc:pool', num='/'.join(filter(None, what)), data=data.sha256, dev=device, name=name,
-                    security=security)
+    worker = Worker(pool or os.environ.get('LCA_CONNECT') or 'ipc:pool', num='/'.join(filter(None, what)),
+                    data=data.sha256, dev=device, name=name, security=security)
     head = worker.head()
     if head is None:
         worker.close()

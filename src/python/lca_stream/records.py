@@ -55,7 +55,8 @@ class RecordReader:
     def _exactly(self, n: int) -> bytearray:
         data = self._read(n)
         if len(data) < n:
-            raise CorruptError('%s ends within a frame: it was cut off; lca-cat --repair saves what is whole' % self.name)
+            raise CorruptError('%s ends within a frame: it was cut off; lca-cat --repair saves what is whole'
+                               % self.name)
         return data
 
     def _fail(self) -> CorruptError:

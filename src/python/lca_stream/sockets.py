@@ -97,7 +97,8 @@ def _lock(endpoint: Endpoint, path: str) -> int:
     except OSError:
         pid = os.read(fd, 24).decode('ascii', 'replace') or '?'
         os.close(fd)
-        raise UsageError('%s is in use by pid %s: stop that run or choose another name' % (endpoint.text, pid)) from None
+        raise UsageError('%s is in use by pid %s: stop that run or choose another name'
+                         % (endpoint.text, pid)) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, str(os.getpid()).encode(), 0)
     return fd
@@ -114,7 +115,8 @@ def _told(path: str) -> Optional[str]:
     if not text.startswith('tcp://') or '\n' not in text:
         raise UsageError('%s does not hold the address of a socket: remove it, or give another name' % path)
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise UsageError('%s could have been written by somebody else: it must be yours, and writable by you alone' % path)
+        raise UsageError('%s could have been written by somebody else: it must be yours, and writable by you alone'
+                         % path)
     return text.split('\n', 1)[0]
 
 
@@ -182,7 +184,8 @@ class Socket:
             else:
                 self.zmq.connect(address)
         except zmq.ZMQError as why:
-            raise UsageError('cannot %s %s: %s' % ('bind' if self.bind else 'connect to', self.endpoint.text, why)) from None
+            what = 'bind' if self.bind else 'connect to'
+            raise UsageError('cannot %s %s: %s' % (what, self.endpoint.text, why)) from None
         finally:
             os.umask(mask)
 

@@ -28,8 +28,7 @@ P_MAX = 1 << 28
 Bytes = Union[bytes, memoryview]
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_ELEMENTS: dict[str, np.dtype[Any]] = {'<f4': np.dtype('<f4'), '<f8': np.dtype('<f8'), '<u4': np.dtype('<u4'), '<u8': np.dtype('<u8'),
-             '<i4': np.dtype('<i4'), '|u1': np.dtype('u1')}
+_ELEMENTS: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ('<f4', '<f8', '<u4', '<u8', '<i4', '|u1')}
 
 
 class Key(NamedTuple):
@@ -62,8 +61,8 @@ KINDS: dict[str, dict[str, Key]] = {kind: _keys(text) for kind, text in {
     'STATUS': 'name:str! prog:str! host:str! pid:uint! up:f8! cpu:f8! rss:uint! it:int! wait:str end:str refused:uint '
               'in:any out:any consumers:any pool:any workers:any work:any',
     'theta': 'it:uint! off:uint part:uint lr:f8! mbloss:f8! epoch:uint! mb:bin',
-    'lca': 'it:uint! set:str! cls:int! off:uint part:uint L0:f8! L1:f8! sum:f8! res:f8! abs:f8! fo:f8! n:uint! ev:uint! '
-           'tr:f8s!',
+    'lca': 'it:uint! set:str! cls:int! off:uint part:uint L0:f8! L1:f8! sum:f8! res:f8! abs:f8! fo:f8! n:uint! '
+           'ev:uint! tr:f8s!',
     'move': 'it:uint! off:uint part:uint',
     'grad': 'it:uint! set:str! cls:int! loss:f8! off:uint part:uint',
     'eff': 'it:uint! set:str! cls:int! off:uint part:uint',
