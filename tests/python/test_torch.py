@@ -317,6 +317,65 @@ def test_a_pool_that_was_killed_is_waited_for(files, start, fork):
     run('lca-check', '--max-step-error', 2e-3, '--in', 'b.lca')
 
 
+class Mixed(nn.Module):
+    """Convolution, batch norm, attention, a recurrent layer, parameters of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.place = nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(6, 4))
+        self.conv, self.norm = nn.Conv1d(4, 4, 3, padding=1), nn.BatchNorm1d(4)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.lstm, self.out = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x * self.scale[:, None])).transpose(1, 2) + self.place
+        x = x + self.attention(x, x, x, need_weights=False)[0]
+        return self.out(self.lstm(x)[0][:, -1])
+
+
+def test_a_network_that_nobody_knows_is_conserved_and_every_aggregator_reads_it(fork):
+    torch.manual_seed(1)
+    x = torch.randn(60, 4, 6)
+    y = (x[:, 0].sum(1) > 0).long() + (x[:, 1].sum(1) > 0).long()
+    data = Data('made', train=(x[:40], y[:40]), val=(x[40:], y[40:]), classes=['none', 'one', 'both'])
+    model = Mixed()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    with Watch(model, data, 't.lca', chunk=20) as watch:
+        for _ in range(12):
+            loss = nn.functional.cross_entropy(model(x[:40]), y[:40])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss, lr=0.01)
+    worker = fork(lambda: pytorch.work(Mixed(), data, dtype=torch.float64))
+    run('lca-integrate', '--in', 't.lca', '--pool', 'ipc:pool', '--by-class', '--emit', 'lca,move,grad,eff', '--out', 'a.lca')
+    worker.ends()
+    # the sum of A is the change of the loss, in all, by class and by set
+    run('lca-check', '--max-step-error', 1e-5, '--in', 'a.lca')
+    frames = list(read('a.lca'))
+    assert frames[0]['data']['sets'] == [{'set': 'train', 'N': 40, 'chunk': 20}, {'set': 'val', 'N': 20, 'chunk': 20}]
+    for it in range(12):
+        whole, *parts = (f for f in frames if f.kind == 'lca' and f['it'] == it and f['set'] == 'train')
+        assert len(parts) == 3 and abs(whole.array.sum(dtype='f8') - (whole['L1'] - whole['L0'])) < 1e-5
+        assert np.abs(sum(f.array for f in parts) - whole.array).max() < 1e-8
+    for name in ('layers', 'units', 'classes', 'helping', 'spread', 'oscillation', 'moments', 'params', 'overfit',
+                 'correlation --window 12'):
+        name, *options = name.split()
+        run('lca-' + name, *options, '--in', 'a.lca', '--out', 'x.lca')
+        assert len(list(read('x.lca'))) > 2, name
+
+
+def test_a_network_that_nobody_knows_is_not_lca_grads(files, start):
+    with Watch(small(), Data.of_file(str(files / 's.data')), 't.lca') as watch:
+        watch.step()
+    start('lca-integrate', '--in', 't.lca', '--pool', 'ipc:pool', '--out', 'a.lca')
+    start('lca-grad', '--data', files / 's.data', '--pool', 'ipc:pool').ends(2, 'Sequential, is external')
+    with Watch(small(), Data('mine', train=(torch.zeros(4, 784), torch.zeros(4))), 'none.lca') as watch:
+        watch.step()
+    start('lca-integrate', '--in', 'none.lca', '--pool', 'ipc:other', '--by-class', '--out', 'b.lca').ends(
+        2, 'the stream has no classes')
+
+
 def test_data_of_ones_own():
     x, y = torch.randn(30, 4), torch.arange(30) % 3
     data = Data('mine', train=(x, y), val=(x[:6], y[:6]), classes=['a', 'b', 'c'])
