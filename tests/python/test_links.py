@@ -240,7 +240,6 @@ def test_taps(thetas, start):
     with Output('ipc:y', expect='b') as out:
         replay(out, thetas, 1)
         ours = start('lca-tap', '--fields', 't,seq', 'ipc:y')
-        status = start('lca-top', '--json', '--once', os.environ['LCA_DIR'])
         serving(out, lambda: out._links[0].tap.count[b'h'] == 1)
         for f in thetas[2:-1]:
             out.put(f.kind, f.array, **{k: v for k, v in f.header.items() if k in wire.KINDS[f.kind]})
@@ -248,7 +247,6 @@ def test_taps(thetas, start):
     lines = [json.loads(line) for line in ours.ends().splitlines()]
     assert lines[0]['t'] == 'HEAD' and lines[-1]['t'] == 'EOS' and len(lines) > 5
     b.ends()
-    status.p.kill()
 
 
 def test_status_is_told_to_who_asks(thetas, start):
