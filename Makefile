@@ -74,7 +74,7 @@ cuda: $(E)/bin/lca-grad $(E)/unit/cuda-eval-conv-test
 demo: all
 	@pipelines/demo.sh
 test:
-	@.ci/install build test
+	@.ci/install build test plot
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
 	@$(build) programs units $(if $(SAN),,fuzzers $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda))
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit

@@ -209,6 +209,17 @@ def test_who_comes_late_says_from_where(thetas, start):
     assert out.refused == 1
 
 
+def test_who_has_the_beginning_already_gets_the_rest_from_a_producer_that_begins_anew(thetas):
+    """As lca-integrate --resume does with a training that is done again."""
+    def rest():
+        with Input('ipc:x', name='a', start='80') as stream:
+            return stream.head['first'], [f['seq'] for f in stream]
+    thread = in_thread(rest)
+    with Output('ipc:x', expect='a') as out:
+        replay(out, thetas)
+    assert thread.result() == (80, list(range(80, 101))) and not out._kept
+
+
 def test_a_stream_that_fails_says_so(thetas, start):
     cat = start('lca-cat', '--in', 'ipc:x', '--out', 'a.lca', '--name', 'a')
     with pytest.raises(ZeroDivisionError), Output('ipc:x', expect='a') as out:

@@ -222,6 +222,33 @@ def test_a_training_that_ends_without_saying_so_is_a_failure(files, start, fork)
     assert list(read('a.lca'))[-1]['status'] == 'interrupted'
 
 
+def test_a_training_that_is_done_again_goes_on_with_its_recording(files, start, fork, place):
+    data = Data.of_file(str(files / 's.data'))
+
+    def training():
+        torch.manual_seed(3)
+        model = small()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with Watch(model, data, net=str(files / 'small.json'), examples=100, definition={'lr': 0.1, 'seed': 3}) as watch:
+            for _ in range(10):
+                x, y = data.of('train', torch.randperm(100)[:20])
+                loss = nn.functional.cross_entropy(model(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                watch.step(loss, lr=0.1)
+    for out, resume in (('whole.lca', ()), ('again.lca', ('--resume', 'cut.lca'))):
+        if resume:
+            whole = (place / 'whole.lca').read_bytes()
+            (place / 'cut.lca').write_bytes(whole[:len(whole) // 2])
+        trainer = fork(training)
+        grad = start('lca-grad', '--data', files / 's.data', '--pool', 'ipc:pool')
+        run('lca-integrate', '--in', 'ipc:theta', '--pool', 'ipc:pool', '--out', out, *resume)
+        trainer.ends()
+        grad.ends()
+    assert (place / 'again.lca').read_bytes() == whole
+
+
 def test_definitions_and_runs(files, place):
     data = Data.of_file(str(files / 's.data'))
     model = small()
