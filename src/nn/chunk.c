@@ -5,6 +5,8 @@
 
 static uint32_t usual(const struct lca_net *net)
 {
+    if (net->chunk)
+        return net->chunk;
     if (net->batchnorm)
         return 2500;
     for (unsigned l = 0; l < net->n_layer; l++)

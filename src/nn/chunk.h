@@ -12,8 +12,8 @@
 #include "nn/net.h"
 
 /* The usual chunk: 5,000 examples for networks of dense layers, 1,000 with
- * convolutions, 2,500 with batch norm; where that does not divide n, the largest
- * divisor of n below it. */
+ * convolutions, 2,500 with batch norm, what an external one says; where that does not
+ * divide n, the largest divisor of n below it. */
 uint32_t lca_chunk_divisor(const struct lca_net *net, uint32_t n);
 
 /* The chunk for n examples: `given`, which must divide n (LCA_USAGE with the divisors

@@ -392,6 +392,24 @@ static int make_table(struct lca_net *net, struct lca_err *err)
     return 0;
 }
 
+/* What else it says is kept as it is, for whoever can compute it. */
+static int read_external(struct parser *p, const json_t *json)
+{
+    const json_t *chunk = json_object_get(json, "chunk");
+    json_int_t n = json_integer_value(chunk);
+    if (!json_is_true(json_object_get(json, "external")))
+        return lca_fail(p->err, LCA_USAGE, "external can only be true");
+    if (chunk && (n < 1 || n > INT32_MAX))
+        return lca_fail(p->err, LCA_USAGE, "chunk must be a whole number from 1 to %d", INT32_MAX);
+    p->net->external = true;
+    p->net->chunk = (uint32_t)n;
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    int result = text ? lca_buf_append(&p->text, text, strlen(text), p->err)
+                      : lca_fail(p->err, LCA_INTERNAL, "out of memory");
+    free(text);
+    return result;
+}
+
 static int read_net(struct parser *p, const json_t *json)
 {
     struct lca_net *net = p->net;
@@ -400,14 +418,16 @@ static int read_net(struct parser *p, const json_t *json)
     json_t *v;
     if (!json_is_object(json))
         return lca_fail(err, LCA_USAGE, "the description must be an object");
-    json_object_foreach((json_t *)json, key, v) {
-        if (!is_one_of(key, " name input classes layers "))
-            return lca_fail(err, LCA_USAGE, "a network has no key '%.40s'", key);
-    }
     if (!name || !good_name(name, GIVEN_NAME_MAX))
         return lca_fail(err, LCA_USAGE, "name must be 1 to %d letters, digits or any of _-.+",
                         GIVEN_NAME_MAX);
     strcpy(net->name, name);
+    if (json_object_get(json, "external"))
+        return read_external(p, json);
+    json_object_foreach((json_t *)json, key, v) {
+        if (!is_one_of(key, " name input classes layers "))
+            return lca_fail(err, LCA_USAGE, "a network has no key '%.40s'", key);
+    }
     const json_t *input = json_object_get(json, "input");
     uint32_t *dim[3] = {&net->input.h, &net->input.w, &net->input.c};
     for (size_t k = 0; k < 3; k++) {

@@ -13,7 +13,12 @@
  * A layer without a name is called by type and running number (dense1, conv2, ...);
  * within a residual layer its name stands before: block2a/conv1. Unknown keys are
  * errors. Output sizes: same ceil(H/s), valid and pools floor((H-k)/s)+1; padding
- * floor(total/2) before, the rest after. */
+ * floor(total/2) before, the rest after.
+ *
+ *   {"name": "toy", "external": true, "chunk": 100, ...}
+ * is a network that nothing here can compute: programs of the user's train it and are the
+ * workers of its pool. Its parameters are those of HEAD's table, its classes HEAD's; chunk,
+ * which may be left out, is its usual one, and all other keys are for people. */
 #ifndef LCA_NN_NET_H
 #define LCA_NN_NET_H
 
@@ -50,6 +55,8 @@ struct lca_net {
     uint64_t P;             /* parameters */
     uint64_t flops;         /* per example, forward; loss and gradient cost 3 times that */
     bool batchnorm;         /* the loss of an example depends on its whole chunk */
+    bool external;          /* no layers and no parameters are known here */
+    uint32_t chunk;         /* of an external network: the usual one; 0: not said */
     char *json;             /* canonical description, owned: keys in fixed order, names and
                                defaults written out; parses to the same net, travels in HEAD */
 };
@@ -59,7 +66,7 @@ int lca_net_parse(struct lca_net *net, const char *text, size_t len,
                   struct lca_err *err) LCA_MUST_USE;
 
 /* Loads a built-in network by name, or a file: an argument with a slash or the
- * ending .json. Names are files NAME.json of $LCA_NETS, else of pipelines/nets or
+ * ending .json. An external network is refused (LCA_USAGE). Names are files NAME.json of $LCA_NETS, else of pipelines/nets or
  * share/lca/nets beside the executable's folder. */
 int lca_net_load(struct lca_net *net, const char *name, struct lca_err *err) LCA_MUST_USE;
 

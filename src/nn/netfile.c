@@ -54,6 +54,11 @@ static int load_file(struct lca_net *net, const char *path, struct lca_err *err)
         lca_err_prefix(err, "%s", path);
         goto out;
     }
+    if (net->external) {
+        lca_fail(err, LCA_USAGE, "%s is external: only a program of its own computes it (docs/python.md)", path);
+        lca_net_clear(net);
+        goto out;
+    }
     result = 0;
 out:
     free(text);

@@ -94,6 +94,9 @@ static int open_net(struct grad *g, const struct lca_frame *head, struct lca_err
 {
     if (lca_net_parse(&g->net, head->payload, head->nb, err) < 0)
         return lca_err_prefix(err, "the network of the stream");
+    if (g->net.external)
+        return lca_fail(err, LCA_USAGE, "the network of the stream, %s, is external: only a program of its own computes "
+                        "it (docs/python.md)", g->net.name);
     if (g->net.P != head->u.head.P)
         return lca_fail(err, LCA_CORRUPT, "the stream says %" PRIu64 " parameters, its network has %" PRIu64,
                         head->u.head.P, g->net.P);

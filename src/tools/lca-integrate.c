@@ -80,7 +80,7 @@ struct integrate {
     struct lca_buf head_bytes;
     struct lca_net net;
     json_t *def;
-    uint64_t P, rows, theta_parts;
+    uint64_t P, classes, rows, theta_parts;
     struct set set[LCA_STEPS_SETS];
     unsigned n_set, *unit_set;      /* set of each unit */
     enum lca_rule rule;
@@ -494,15 +494,34 @@ static int open_out(struct integrate *x, struct lca_err *err)
     return result;
 }
 
+/* The network of the stream. One that only its workers know is what HEAD says of it. */
+static int read_net(struct integrate *x, struct lca_err *err)
+{
+    const struct lca_frame_head *h = &x->head.u.head;
+    struct lca_table table = {0};
+    if (lca_net_parse(&x->net, x->head.payload, x->head.nb, err) < 0)
+        return -1;
+    x->P = x->net.P;
+    x->classes = x->net.classes;
+    if (!x->net.external)
+        return 0;
+    if (lca_table_parse(&table, h->layers, h->P, err) < 0)
+        return -1;
+    x->P = table.P;
+    x->classes = json_array_size(h->classes);
+    lca_table_clear(&table);
+    if (opt.by_class && x->classes == 0)
+        return lca_fail(err, LCA_USAGE, "--by-class: the stream has no classes");
+    return 0;
+}
+
 static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_err *err)
 {
-    if (lca_head_keep(&x->head, &x->head_bytes, f, err) < 0 ||
-        lca_net_parse(&x->net, x->head.payload, x->head.nb, err) < 0)
+    if (lca_head_keep(&x->head, &x->head_bytes, f, err) < 0 || read_net(x, err) < 0)
         return -1;
-    x->P = x->head.u.head.P;
     x->it0 = x->head.u.head.it0;
     x->theta_parts = lca_slices(x->P);
-    if (strcmp(f->st, "theta") != 0 || x->P != x->net.P || x->P == 0 || x->head.u.head.parts != x->theta_parts)
+    if (strcmp(f->st, "theta") != 0 || x->P != x->head.u.head.P || x->P == 0 || x->head.u.head.parts != x->theta_parts)
         return lca_fail(err, LCA_USAGE, "%s is a %s stream: lca-integrate reads a theta stream", lca_in_text(x->in), f->st);
     /* a stream that is gone on with begins at a later step */
     x->it = x->it0 + x->head.u.head.first / x->theta_parts;
@@ -517,7 +536,7 @@ static int take_head(struct integrate *x, const struct lca_frame *f, struct lca_
                         lca_in_text(x->in), x->it, x->it0 + past);
     if (x->it < x->it0 + past)
         x->it = x->it0 + past;
-    x->rows = opt.by_class ? x->net.classes : 1;
+    x->rows = opt.by_class ? x->classes : 1;
     if (choose_sets(x, err) < 0 || open_pool(x, err) < 0)
         return -1;
     struct lca_steps_opts o = {.P = x->P, .n_set = x->n_set, .rows = (unsigned)x->rows, .rule = x->rule,

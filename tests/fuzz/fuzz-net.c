@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_check(lca_table_parse(&table, layers, net.P, &err) == 0, "its table is refused: %s", err.text);
     fuzz_check(table.n_tensor == net.table.n_tensor && table.n_layer == net.table.n_layer, "another table");
     json_decref(layers);
-    plan(&net);
+    if (!net.external)
+        plan(&net);
     lca_table_clear(&table);
     lca_net_clear(&again);
     lca_net_clear(&net);

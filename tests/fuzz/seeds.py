@@ -110,7 +110,8 @@ def of_nets(out):
     for name in sorted(os.listdir(NETS)):
         net = json.load(open(os.path.join(NETS, name)))
         seed(out, 'net', name, json.dumps(net, separators=(',', ':')).encode())
-    for net in (SMALL, ALL_TYPES, handmade.NET):
+    external = {'name': 'external', 'external': True, 'chunk': 5, 'scale': 0.5}
+    for net in (SMALL, ALL_TYPES, handmade.NET, external):
         seed(out, 'net', net['name'], json.dumps(net).encode())
     words(out, 'net', ['"%s"' % w for w in (
         'name input classes layers type dense conv maxpool avgpool gap batchnorm relu dropout flatten residual add units '

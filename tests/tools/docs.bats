@@ -21,27 +21,29 @@ make_stream() {
 
 @test "docs: layers.py says what lca-layers says" {
     make_stream
-    "$PYTHON" "$PAGES/examples/layers.py" < run.lca > python.jsonl
-    lca-layers < run.lca | lca-tap --kind layers --fields it,set,data > lca.jsonl
-    run jq -en --slurpfile a python.jsonl --slurpfile b lca.jsonl '
-        ($b | map(select(.set == "train"))) as $b | ($a | length) == 3 and ($b | length) == 3 and
-        all(range(3); . as $k | $a[$k].it == $k and $b[$k].it == $k and
-            ([[$a[$k].layers[]], $b[$k].data] | transpose | length == 3 and
-                all(.[]; (.[0] - .[1] | fabs) < 1e-12)))'
-    assert_success
+    PYTHONPATH=$ROOT/src/python "$PYTHON" "$PAGES/examples/layers.py" < run.lca > python.lca
+    for kind in layers layers_total; do
+        lca-tap --kind $kind --fields it,set,keys,data python.lca > python.jsonl
+        lca-layers < run.lca | lca-tap --kind $kind --fields it,set,keys,data > lca.jsonl
+        run jq -en --slurpfile a python.jsonl --slurpfile b lca.jsonl '
+            ($a | map(del(.data))) == ($b | map(del(.data))) and ($a | length) > 1 and
+            ([[$a[].data[]], [$b[].data[]]] | transpose | all(.[]; (.[0] - .[1] | fabs) < 1e-12))'
+        assert_success
+    done
 }
 
 @test "docs: layers.py refuses a stream that is cut off" {
     make_stream
     size=$(stat -c %s run.lca)
     head -c $((size / 2)) run.lca > cut.lca
-    run -5 --separate-stderr "$PYTHON" "$PAGES/examples/layers.py" < cut.lca
-    assert_equal "$stderr" "layers.py: the stream ends without EOS"
+    PYTHONPATH=$ROOT/src/python run -5 --separate-stderr "$PYTHON" "$PAGES/examples/layers.py" --out got.lca < cut.lca
+    [[ $stderr == "layers.py: error: stdin ends within a frame"* ]]
+    assert_equal "$(lca-tap --kind EOS --fields status got.lca)" '{"status":"failed"}'
 }
 
 @test "docs: the page shows layers.py as it is" {
     awk '/^```python/ { f = 1; next } /^```/ { f = 0 } f' "$PAGES/taps-and-swaps.md" > shown.py
-    run diff <(sed -n '/^import json/,$p' "$PAGES/examples/layers.py") shown.py
+    run diff <(sed -n '/^import numpy/,$p' "$PAGES/examples/layers.py") shown.py
     assert_success
 }
 
@@ -55,12 +57,49 @@ make_stream() {
     run cmp out/layers.jsonl replayed/layers.jsonl
     assert_success
     # the stage file with layers.py in place of lca-layers, by the page's own sed
-    sed -n "/^    sed -e '\/^show:/,/> swapped\$/p" "$PAGES/taps-and-swaps.md" |
+    export PYTHONPATH=$ROOT/src/python
+    sed -n "/^    sed -e 's|^layers:/,/> swapped\$/p" "$PAGES/taps-and-swaps.md" |
         sed "s|docs/examples/layers.py|$PAGES/examples/layers.py|" > edit
     bash edit
     lca-run --quiet --out swapped.out swapped 3>&-
-    run wc -l < swapped.out/layers.jsonl
-    assert_output 3
+    local sums='select(.kind == "layers") | [.it, .set, (.data | map(. * 1e9 | round))]'
+    run jq -c "$sums" swapped.out/layers.jsonl
+    assert_output "$(jq -c "$sums" out/layers.jsonl)"
+    assert_equal "${#lines[@]}" 6
+}
+
+@test "docs: the page on Python shows the examples as they are, and its code is Python" {
+    awk '/^```python/ { f = 1; next } /^```/ { f = 0 } f && !/^ *\.\.\.$/' "$PAGES/python.md" > shown
+    while IFS= read -r line; do
+        [[ $line != *"Watch("* && $line != *"watch."* && $line != *"work(T"* ]] ||
+            grep -qxF -- "$line" "$PAGES"/examples/mnist.py "$PAGES"/examples/transformer.py ||
+            fail "not in the examples: $line"
+    done < shown
+    "$PYTHON" - "$PAGES/python.md" <<'PY'
+import ast, re, sys, textwrap
+blocks = re.findall('```python\n(.*?)```', open(sys.argv[1]).read(), re.DOTALL)
+assert len(blocks) >= 4
+for block in blocks:
+    ast.parse(textwrap.dedent(block))
+PY
+}
+
+@test "docs: the runs of the page on Python: a training watched, a network that only PyTorch knows" {
+    "$PYTHON" -c 'import torch' 2>/dev/null || skip "no python3-torch"
+    export PYTHONPATH=$ROOT/src/python
+    lca-data make synth:1,1100 --out digits.data >/dev/null
+    for run in watched external; do
+        page_block "$PAGES/python.md" $run |
+            sed "s|docs/examples|$PAGES/examples|; s/ 60\$/ 12/; s/work\*2/work/" > $run
+        lca-run --quiet --out $run.out $run 3>&-
+        assert_equal "$(jq -c '[.status, .iterations]' $run.out/summary.json)" '["ok",12]'
+        # each set's totals are the change of its loss
+        run jq -e --slurpfile layers $run.out/layers.jsonl '
+            ([$layers[] | select(.kind == "layers_total" and .set == "train").data[]] | add) as $A
+            | .loss_last < .loss_first and (.loss_last - .loss_first - $A | fabs) < 1e-3' $run.out/summary.json
+        assert_success
+    done
+    assert_equal "$(jq -r '.network, .parameters' external.out/summary.json | xargs)" "transformer 2584"
 }
 
 @test "docs: the stage file of the page on pipelines runs" {

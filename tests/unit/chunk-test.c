@@ -15,6 +15,7 @@ static const char conv[] = "{\"name\": \"c\", " INPUT "[{\"type\": \"conv\", \"c
                            "{\"type\": \"dense\", \"units\": 10}]}";
 static const char norm[] = "{\"name\": \"n\", " INPUT "[{\"type\": \"conv\", \"channels\": 2, \"kernel\": 3}, "
                            "{\"type\": \"batchnorm\"}, {\"type\": \"dense\", \"units\": 10}]}";
+static const char external[] = "{\"name\": \"e\", \"external\": true, \"chunk\": 50}";
 
 static struct lca_net net_of(const char *text)
 {
@@ -35,6 +36,7 @@ static void each_kind_of_network_has_its_usual_chunk(void **state)
         {dense, 55000, 5000}, {dense, 5000, 5000}, {dense, 10000, 5000}, {dense, 1000, 1000}, {dense, 91, 91},
         {dense, 6000, 3000}, {dense, 1, 1}, {conv, 55000, 1000}, {conv, 500, 500}, {norm, 50000, 2500},
         {norm, 10000, 2500}, {norm, 2501, 61}, {dense, 5003, 1},
+        {external, 600, 50}, {external, 55, 11}, {external, 20, 20},
     };
     for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
         struct lca_net net = net_of(of[k].net);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -194,6 +195,38 @@ static void a_long_text_is_not_looked_into(void **state)
     free(text);
 }
 
+static void an_external_network_is_what_it_says_of_itself(void **state)
+{
+    (void)state;
+    static const char *const text[] = {
+        "{\"scale\": 0.1, \"name\": \"toy\", \"chunk\": 50, \"external\": true, \"layers\": \"two\"}",
+        "{\"chunk\":50,\"external\":true,\"layers\":\"two\",\"name\":\"toy\",\"scale\":0.10000000000000001}",
+    };
+    for (int k = 0; k < 2; k++) {
+        struct lca_net net;
+        struct lca_err err = {0};
+        if (lca_net_parse(&net, text[k], strlen(text[k]), &err) < 0)
+            fail_msg("%s", err.text);
+        assert_true(net.external);
+        assert_string_equal(net.name, "toy");
+        assert_int_equal(net.chunk, 50);
+        assert_int_equal(net.P + net.n_layer + net.classes, 0);
+        assert_string_equal(net.json, text[1]);
+        lca_net_clear(&net);
+    }
+    char path[] = "/tmp/net-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, text[0], strlen(text[0])), (int)strlen(text[0]));
+    close(fd);
+    struct lca_net net;
+    struct lca_err err = {0};
+    assert_int_equal(lca_net_load(&net, path, &err), -1);
+    assert_int_equal(err.status, LCA_USAGE);
+    assert_non_null(strstr(err.text, "is external"));
+    assert_null(net.layer);
+    unlink(path);
+}
+
 #define NET(layers) "{\"name\":\"x\",\"input\":[8,8,3],\"classes\":10,\"layers\":[" layers "]}"
 #define DENSE "{\"type\":\"dense\",\"units\":10}"
 
@@ -246,6 +279,9 @@ static void wrong_descriptions_say_what(void **state)
              "{\"type\":\"dense\",\"units\":1048576},"
              "{\"type\":\"dense\",\"units\":1048576}," DENSE), "too large"},
         {NET("{\"type\":\"relu\"}"), "192 outputs for 10 classes"},
+        {"{\"name\":\"x\",\"external\":false}", "external can only be true"},
+        {"{\"name\":\"x\",\"external\":true,\"chunk\":0}", "chunk must be"},
+        {"{\"name\":\"x y\",\"external\":true}", "name must be"},
     };
     for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
         struct lca_net net;
@@ -269,6 +305,7 @@ int main(void)
         cmocka_unit_test(table_travels_as_json),
         cmocka_unit_test(minus_zero_is_zero),
         cmocka_unit_test(a_long_text_is_not_looked_into),
+        cmocka_unit_test(an_external_network_is_what_it_says_of_itself),
         cmocka_unit_test(wrong_descriptions_say_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
