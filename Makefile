@@ -21,7 +21,7 @@ endif
 
 B       := .build/$(if $(SAN),san,cpu)
 BIN     := $(if $(SAN),$(B)/bin,bin)
-LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
+LIBS    := libmicrohttpd libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
 
 CC      := gcc
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -ffp-contract=off \
