@@ -1,5 +1,7 @@
 # make             install what is missing (.ci/packages), build bin/
 # make demo        the main job on generated data, with a summary
+# make web         the live page, bin/web/ (needs npm; see docs/live-page.md)
+# make watch       the demo, with the live page beside it (PORT=8787)
 # make test        every test; the last line counts them
 # make test-long   the accuracy bars on real MNIST, large chunks against the
 #                  reference, memory and faults: forty minutes
@@ -45,7 +47,7 @@ reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn run,$
 fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers demo test test-long soak chaos fuzz san bench man clean
+.PHONY: all packages programs units fuzzers demo web watch test test-long soak chaos fuzz san bench man clean
 all: packages
 	@$(build) programs
 packages:
@@ -56,6 +58,11 @@ fuzzers: $(fuzzers)
 
 demo: all
 	@pipelines/demo.sh
+web: all
+	@command -v npm >/dev/null || .ci/install npm
+	@$(build) $(BIN)/web/index.html
+watch: web
+	@pipelines/watch.sh
 test:
 	@.ci/install build test
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
@@ -83,7 +90,19 @@ bench: all
 man: all
 	@for t in $(notdir $(tools)); do bin/$$t --man > docs/man/$$t.1; done
 clean:
-	rm -rf .build bin/lca-*
+	rm -rf .build bin/lca-* bin/web
+
+# The page: our sources as they are, beside them the one library that it uses, of the
+# version and the bytes that the lock file names.
+$(BIN)/web/index.html: $(wildcard src/web/page/*)
+	@echo "npm $(@D)"
+	@rm -rf $(@D) $(B)/page && mkdir -p $(@D) $(B)/page
+	@cp src/web/page/package*.json $(B)/page
+	@cd $(B)/page && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@cp $(B)/page/node_modules/uplot/dist/uPlot.esm.js $(B)/page/node_modules/uplot/dist/uPlot.min.css $(@D)
+	@cp $(B)/page/node_modules/uplot/LICENSE $(@D)/uPlot-license.txt
+	@cp $(filter %.js %.css %.svg,$(wildcard src/web/page/*)) $(@D)
+	@cp src/web/page/index.html $@
 
 $(B)/liblca.a: $(library)
 	@echo "ar  $@"
