@@ -47,7 +47,7 @@ reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn run,$
 fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers demo web watch test test-long soak chaos fuzz san bench man clean
+.PHONY: all packages programs units fuzzers demo web watch browser test test-long soak chaos fuzz san bench man clean
 all: packages
 	@$(build) programs
 packages:
@@ -61,11 +61,19 @@ demo: all
 web: all
 	@command -v npm >/dev/null || .ci/install npm
 	@$(build) $(BIN)/web/index.html
+# What drives chromium in the tests of the page.
+browser: .build/browser/node_modules
+.build/browser/node_modules: tests/web/package-lock.json
+	@mkdir -p $(@D) && cp tests/web/package*.json $(@D)
+	@echo "npm $(@D)"
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules
 watch: web
 	@pipelines/watch.sh
 test:
 	@.ci/install build test
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
+	@.ci/install web && { command -v npm >/dev/null || .ci/install npm; } && \
+	    $(build) $(BIN)/web/index.html browser || echo "without page and browser their tests are skipped" >&2
 	@$(build) programs units $(if $(SAN),,fuzzers)
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all

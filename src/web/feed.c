@@ -126,10 +126,8 @@ static int fail(struct lca_feed *f, struct lca_err *err)
 {
     if (err->status == LCA_INTERNAL)
         return -1;
-    /* bytes that end early are of a run that was cut off; all before it has been shown */
-    bool cut = f->tap && f->from.kind != LCA_EP_SOCKET && f->run.steps > 0 && strstr(err->text, "without EOS");
     lca_warn("%s: %s", f->name, err->text);
-    say(f, cut ? "cut" : "bad", err->text);
+    say(f, "bad", err->text);
     shut(f);
     f->look_at = lca_now() + REST;
     return 0;

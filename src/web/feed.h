@@ -12,8 +12,8 @@ struct lca_feed {
     char name[64];              /* for people */
     const char *at;             /* as given, borrowed */
     struct lca_watched run;
-    const char *state;          /* waiting, live, playing, gone, ended, interrupted, failed, cut, bad */
-    char why[600];              /* failed, cut, bad: a sentence; else empty */
+    const char *state;          /* waiting, live, playing, gone, ended, interrupted, failed, bad */
+    char why[600];              /* failed, bad: a sentence; else empty */
     unsigned version;           /* counts changes of what is above, but for steps in run */
     /* Inside. */
     struct lca_link *link;

@@ -6,7 +6,7 @@ import {count, nat, percent, power, rate, unit} from './format.js'
 
 const states = {
   waiting: 'waiting for the run', live: 'live', playing: 'playing', gone: 'lost, waiting for its return', ended: 'ended',
-  interrupted: 'interrupted', failed: 'failed', cut: 'recording cut off', bad: 'cannot be read',
+  interrupted: 'interrupted', failed: 'failed', bad: 'cannot be read on',
 }
 const keys = ['it', 'loss', 'held', 'res', 'p', 'q']
 const set = (element, text) => { if (element.textContent !== text) element.textContent = text }
