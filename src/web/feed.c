@@ -8,8 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Seconds: between looks for a run's socket, and after an end or an error. */
-#define LOOK_EVERY 0.25
+/* Seconds: between looks for a run's socket, so that its first steps are not missed, and
+ * after an end or an error. */
+#define LOOK_EVERY 0.05
 #define REST 1.0
 
 static void say(struct lca_feed *f, const char *state, const char *why)
@@ -64,25 +65,31 @@ static bool find_socket(const struct lca_feed *f, char where[PATH_MAX + 16])
     return is_kind(tap, S_IFSOCK);
 }
 
+/* While there are sockets, a run goes on, or begins. */
 static bool find_recording(const struct lca_feed *f, char where[PATH_MAX + 16])
 {
+    struct stat s;
+    snprintf(where, PATH_MAX + 16, "%s/ipc", f->at);
+    if (stat(where, &s) == 0)
+        return false;
     snprintf(where, PATH_MAX + 16, "%s/lca.lca", f->at);
     return is_kind(where, S_IFREG);
 }
 
-/* A run's folder: a live run's socket, else, once, what it has recorded. */
+/* A run's folder: a live run's socket, else, once, what a run has recorded that has not been
+ * seen live: it may have been too quick. */
 static int look(struct lca_feed *f, struct lca_err *err)
 {
     char where[PATH_MAX + 16];
     f->look_at = lca_now() + LOOK_EVERY;
     bool live = find_socket(f, where);
-    if (f->tap && (!live || f->is_file || strcmp(where, f->from.text) == 0))
+    if (f->tap && live && strcmp(where, f->from.text) == 0)
         return 0;
-    if (!live && (f->played || !find_recording(f, where)))
+    if (!live && (f->played || f->run.steps > 0 || !find_recording(f, where)))
         return 0;
     shut(f);
     f->is_file = !live;
-    f->played = true;
+    f->played |= !live;
     if (lca_endpoint_parse(&f->from, where, err) == 0 && open_tap(f, err) == 0)
         return 0;
     if (err->status == LCA_INTERNAL)

@@ -10,7 +10,7 @@
 #include "lca/helping.h"
 #include "lca/sums.h"
 
-enum { TILE = 4096, SEEN = sizeof ((struct lca_watched *)0)->seen_at / sizeof (double) };
+enum { SEEN = sizeof ((struct lca_watched *)0)->seen_at / sizeof (double) };
 
 /* Doubles of all cells: more than that is no network that can be looked at. */
 #define CELLS_MOST (UINT64_C(1) << 26)
@@ -168,16 +168,12 @@ static void sum_layers(const struct lca_table *t, const float *A, double *layer)
 
 static void count_helpers(struct lca_watched *w, const float *A)
 {
-    static uint32_t helped[TILE];       /* by parameter, which is not asked for */
     struct lca_helping all = {0};
     double m[LCA_HELP_MEASURES];
     for (unsigned l = 0; l < w->table.n_layer; l++) {
         const struct lca_group *g = &w->table.layer[l];
-        struct lca_helping of_layer = {0}, c;
-        for (uint64_t i = 0; i < g->len; i += TILE) {
-            lca_helping_count(&c, A + g->off + i, helped, g->len - i < TILE ? g->len - i : TILE);
-            lca_helping_add(&of_layer, &c);
-        }
+        struct lca_helping of_layer;
+        lca_helping_signs(&of_layer, A + g->off, g->len);
         lca_helping_add(&all, &of_layer);
         lca_helping_measure(m, &of_layer);
         w->now.help[2 * (l + 1)] = m[LCA_HELP_P];

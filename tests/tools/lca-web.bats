@@ -182,7 +182,7 @@ END
     until_true in_state 0 live
     ends run 0
     until_true in_state 0 ended
-    api 'view?window=0' | jq -e '.it == 299 and .steps + .missed_in_all == 300 and .first == 0'
+    api 'view?window=0' | jq -e '.it > 250 and .first + .steps + .missed_in_all == .it + 1'
     pipeline 1000000 second
     until_true in_state 0 live
     until_true at_least 20
@@ -226,4 +226,19 @@ END
     ends web 0
     kill -TERM "${pid[run]}"
     ends run 130
+}
+
+@test "make watch's script: the demo with the page beside it, until Ctrl-C" {
+    unset LCA_DIR
+    bg watch env PORT=0 "$ROOT/pipelines/watch.sh" --out out --iterations 3 --examples 1000 --heldout 0 --record
+    until_true grep -q 'stays at' watch.out
+    url=$(sed -n '1s,^the live page is at \(http://127.0.0.1:[0-9]*\)/$,\1,p' watch.out)
+    until_true in_state 0 ended
+    assert_equal "$(jq .iterations out/summary.json)" 3
+    api view | jq -e '.it == 2 and (.layers | length) == 3'
+    server=$(pgrep -P "${pid[watch]}" lca-web)
+    kill -INT "$server"
+    ends watch 0
+    run kill -0 "$server"
+    assert_failure
 }

@@ -55,7 +55,9 @@ export class Card {
   }
 
   makeLayers() {
-    const body = this.$('.layers tbody')
+    const body = this.$('.layers tbody'), kinds = new Set(this.info.layers.flatMap(l => l.patches.map(p => p.kind)))
+    kinds.delete('kernel')
+    this.below = [...kinds].join(', ') || 'nothing'
     this.rows = this.info.layers.map((layer, l) => {
       const tr = document.createElement('tr')
       tr.innerHTML = '<th scope="row"><button type="button"></button></th><td class="bar"><div><i></i></div></td><td class="n"></td><td class="n"></td>'
@@ -71,6 +73,9 @@ export class Card {
   makeClasses() {
     const part = this.$('.classes'), table = part.querySelector('table')
     part.hidden = !this.info.head.bycls
+    // of many layers the list goes where there is room
+    const columns = this.element.querySelectorAll('.column'), long = part.hidden && this.info.layers.length > 8
+    columns[long ? 1 : 0].append(this.$('.layers'))
     this.classCells = null
     table.replaceChildren()
     if (part.hidden) return
@@ -169,7 +174,7 @@ export class Card {
         v.layer >= 0 ? 'shows all layers' : 'shows it alone'}`)
     })
     set(this.$('.legend .range'), (scale === 'shared' || max.length === 1 ? `full colour at ${nat(most)} nat a cell`
-      : 'full colour at the largest cell of each layer') + '; rows are inputs, columns outputs, below them the bias')
+      : 'full colour at the largest cell of each layer') + `; rows are inputs, columns outputs, below them ${this.below}`)
   }
 
   // All layers side by side in one row, as large as it allows, or else in several rows.
@@ -183,9 +188,9 @@ export class Card {
       return
     }
     const one = (room - gap * ratios.length) / ratios.reduce((a, r) => a + r, 0)
-    const tall = Math.max(96, Math.min(270, one))
+    const tall = one < 96 ? 108 : Math.min(270, one)
     this.heats.forEach((h, k) => {
-      h.element.style.width = `${Math.max(44, Math.floor(tall * ratios[k]))}px`
+      h.element.style.width = `${Math.max(one < 96 ? 86 : 44, Math.floor(tall * ratios[k]))}px`
       h.box.style.height = `${Math.floor(tall)}px`
     })
   }

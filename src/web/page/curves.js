@@ -77,7 +77,7 @@ export class Curves {
       width: this.width(box), height: kind.height, padding: [6, 6, 0, 0],
       legend: {show: false},
       cursor: {sync: {key}, points: {size: 5}, drag: {x: false, y: false}, y: false},
-      scales: {x: {time: false}, y: kind.log ? {distr: 3} : {}},
+      scales: {x: {time: false}, y: kind.log ? {distr: 3, range: (u, min, max) => min > 0 ? [min / 1.15, max * 1.15] : [0.1, 1]} : {}},
       axes: [
         {...axis, size: kind.xLabel ? 26 : 20, label: kind.xLabel, gap: 3, values: (u, v) => v.map(x => x % 1 ? '' : x)},
         {...axis, ...(kind.log ? {filter: round, grid: {...axis.grid, filter: round}, ticks: {...axis.ticks, filter: round}} : {}),

@@ -68,7 +68,8 @@ export function cellsOf(layer, by) {
   return layer.patches.reduce((n, p) => n + less(p.rows, by) * less(p.cols, by), 0)
 }
 
-// The picture of one layer: its kernel, and below it, one row each, bias and batch norm.
+// The picture of one layer: its kernel, and below it, one row each, bias and batch norm, as
+// wide: an output's bias stands below its weights.
 export class Heat {
   constructor(layer, by, {onChoose, onRead}) {
     this.layer = layer
@@ -76,7 +77,7 @@ export class Heat {
     this.onRead = onRead
     this.rows = 0
     this.cols = 1
-    this.places = []            // of each patch: the row at which it begins, how wide a cell is
+    this.places = []            // of each patch: the row at which it begins, how many cells it has
     for (const p of layer.patches) {
       if (this.rows > 0) this.rows += 1
       const rows = less(p.rows, by), cols = less(p.cols, by)
@@ -146,8 +147,9 @@ export class Heat {
     const factor = scale > 0 ? Math.sqrt(max / scale) / SCALE : 0
     let k = 0
     for (const {top, rows, cols} of this.places)
-      for (let r = 0; r < rows; r++)
-        for (let c = 0; c < cols; c++) this.pixels[(top + r) * this.cols + c] = shade(q[k++] * factor)
+      for (let r = 0; r < rows; r++, k += cols)
+        for (let c = 0; c < this.cols; c++)
+          this.pixels[(top + r) * this.cols + c] = shade(q[k + Math.floor(c * cols / this.cols)] * factor)
     this.context.putImageData(this.image, 0, 0)
     if (this.at) this.read(this.at.row, this.at.col)
   }
@@ -162,22 +164,22 @@ export class Heat {
       const {patch, top, rows, cols} = place
       // between two patches: on to the next
       const r = (row === top - 1 && down > 0 ? top : row === top + rows && down < 0 ? row - 1 : row) - top
-      if (r >= 0 && r < rows && col < cols) {
+      if (r >= 0 && r < rows) {
+        const cell = Math.floor(col * cols / this.cols), q = this.cells[first + r * cols + cell]
         this.at = {row: r + top, col}
-        this.show(r + top, col)
-        const q = this.cells[first + r * cols + col]
-        return this.onRead(`${this.describe(patch, r, col)}: ${cellText(Math.sign(q) * (q / SCALE) ** 2 * this.max)} nat`)
+        this.show(r + top, cell * this.cols / cols, this.cols / cols)
+        return this.onRead(`${this.describe(patch, r, cell)}: ${cellText(Math.sign(q) * (q / SCALE) ** 2 * this.max)} nat`)
       }
       first += rows * cols
     }
     this.onRead('')
   }
 
-  show(row, col) {
+  show(row, left, wide) {
     const style = this.mark.style
-    style.left = `${100 * col / this.cols}%`
+    style.left = `${100 * left / this.cols}%`
     style.top = `${100 * row / this.rows}%`
-    style.width = `${100 / this.cols}%`
+    style.width = `${100 * wide / this.cols}%`
     style.height = `${100 / this.rows}%`
     this.mark.hidden = false
   }
