@@ -133,7 +133,8 @@ static int fail(struct lca_feed *f, struct lca_err *err)
 {
     if (err->status == LCA_INTERNAL)
         return -1;
-    lca_warn("%s: %s", f->name, err->text);
+    if (strcmp(f->why, err->text) != 0)
+        lca_warn("%s: %s", f->name, err->text);
     say(f, "bad", err->text);
     shut(f);
     f->look_at = lca_now() + REST;
@@ -172,6 +173,10 @@ int lca_feed_take(struct lca_feed *f, double seconds, struct lca_err *err)
     struct lca_frame *frame;
     int got = 1;
     if (f->is_folder && now >= f->look_at && look(f, err) < 0)
+        return -1;
+    /* what came from an output's socket was damaged: the next producer's may be good */
+    if (!f->is_folder && !f->tap && f->from.kind == LCA_EP_SOCKET && now >= f->look_at && open_tap(f, err) < 0 &&
+        fail(f, err) < 0)
         return -1;
     while (f->tap && got == 1 && (now = lca_now()) < until && now >= f->step_at) {
         got = lca_tap_poll(f->tap, &frame, err);

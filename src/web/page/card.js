@@ -190,7 +190,7 @@ export class Card {
     const one = (room - gap * ratios.length) / ratios.reduce((a, r) => a + r, 0)
     const tall = one < 96 ? 108 : Math.min(270, one)
     this.heats.forEach((h, k) => {
-      h.element.style.width = `${Math.max(one < 96 ? 86 : 44, Math.floor(tall * ratios[k]))}px`
+      h.element.style.width = `${Math.max(one < 96 ? 90 : 54, Math.floor(tall * ratios[k]))}px`
       h.box.style.height = `${Math.floor(tall)}px`
     })
   }

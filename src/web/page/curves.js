@@ -21,8 +21,16 @@ const kinds = {
   },
 }
 
-// On a logarithmic axis 1, 2, 5, 10 ... have lines and labels.
-const round = (u, splits) => splits.map(v => [1, 2, 5].includes(Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9))) ? v : null)
+// On a logarithmic axis 1, 2, 5, 10 ... have lines and labels, or more where these are few.
+function logSplits(u, axis, min, max) {
+  for (const steps of [[1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]]) {
+    const at = []
+    for (let p = Math.floor(Math.log10(min)); p <= Math.log10(max); p++)
+      at.push(...steps.map(m => m * 10 ** p).filter(v => v >= min && v <= max))
+    if (at.length > 2) return at
+  }
+  return [min, Math.sqrt(min * max), max].map(v => +v.toPrecision(3))
+}
 
 const short = v => v === 0 ? '0' : Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5 ? v.toExponential(0) : String(+v.toPrecision(3))
 
@@ -80,7 +88,7 @@ export class Curves {
       scales: {x: {time: false}, y: kind.log ? {distr: 3, range: (u, min, max) => min > 0 ? [min / 1.15, max * 1.15] : [0.1, 1]} : {}},
       axes: [
         {...axis, size: kind.xLabel ? 26 : 20, label: kind.xLabel, gap: 3, values: (u, v) => v.map(x => x % 1 ? '' : x)},
-        {...axis, ...(kind.log ? {filter: round, grid: {...axis.grid, filter: round}, ticks: {...axis.ticks, filter: round}} : {}),
+        {...axis, ...(kind.log ? {splits: logSplits, filter: (u, splits) => splits} : {}),
          size: 54, gap: 4, space: 26, label: kind.label, values: (u, v) => v.map(x => x === null ? '' : short(x))},
       ],
       series: [{}, ...kind.series.map(s => ({points: {show: false}, spanGaps: true, ...s}))],

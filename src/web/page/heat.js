@@ -104,7 +104,7 @@ export class Heat {
     this.mark.hidden = true
     this.caption = document.createElement('figcaption')
     this.name = document.createElement('b')
-    this.name.textContent = layer.name
+    this.name.textContent = layer.name.replaceAll('/', '/\u200b')    // where it may be parted
     this.value = document.createElement('span')
     this.caption.append(this.name, ' ', this.value)
     this.box.append(this.canvas, this.mark)
