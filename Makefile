@@ -45,6 +45,9 @@ ZFLAGS  := -std=c11 -D_GNU_SOURCE -O1 -g -ffp-contract=off -fno-omit-frame-point
            -fsanitize=address,undefined -fno-sanitize-recover=all -include tests/fuzz/clock.h
 reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn run,$(wildcard src/$d/*.c)))
 fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
+# What the tests of the live page need; chromium and npm's packages cannot always be had.
+page_tests = .ci/install web && { command -v npm >/dev/null || .ci/install npm; } && \
+             $(build) $(BIN)/web/index.html browser || echo "without page and browser their tests are skipped" >&2
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
 .PHONY: all packages programs units fuzzers demo web watch browser test test-long soak chaos fuzz san bench man clean
@@ -66,18 +69,18 @@ browser: .build/browser/node_modules
 .build/browser/node_modules: tests/web/package-lock.json
 	@mkdir -p $(@D) && cp tests/web/package*.json $(@D)
 	@echo "npm $(@D)"
-	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules
+	@cd $(@D) && npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --silent && touch node_modules
 watch: web
 	@pipelines/watch.sh
 test:
 	@.ci/install build test
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
-	@.ci/install web && { command -v npm >/dev/null || .ci/install npm; } && \
-	    $(build) $(BIN)/web/index.html browser || echo "without page and browser their tests are skipped" >&2
+	@$(page_tests)
 	@$(build) programs units $(if $(SAN),,fuzzers)
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
+	@$(page_tests)
 	@$(build) units
 	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 soak chaos: all
@@ -106,7 +109,7 @@ $(BIN)/web/index.html: $(wildcard src/web/page/*)
 	@echo "npm $(@D)"
 	@rm -rf $(@D) $(B)/page && mkdir -p $(@D) $(B)/page
 	@cp src/web/page/package*.json $(B)/page
-	@cd $(B)/page && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@cd $(B)/page && npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --silent
 	@cp $(B)/page/node_modules/uplot/dist/uPlot.esm.js $(B)/page/node_modules/uplot/dist/uPlot.min.css $(@D)
 	@cp $(B)/page/node_modules/uplot/LICENSE $(@D)/uPlot-license.txt
 	@cp $(filter %.js %.css %.svg,$(wildcard src/web/page/*)) $(@D)

@@ -7,12 +7,12 @@
 
 enum { SCALE = 32767 };
 
-int lca_view_number(struct lca_buf *out, double v)
+/* Everything is appended with `bad |=`: once memory is out, it stays so. */
+static int number(struct lca_buf *out, double v)
 {
     return isfinite(v) ? lca_buf_printf(out, "%.12g", v) : lca_buf_printf(out, "null");
 }
 
-/* Everything is appended with `bad |=`: once memory is out, it stays so. */
 static int text(struct lca_buf *out, const char *s)
 {
     return lca_buf_append(out, s, strlen(s), NULL);
@@ -135,7 +135,7 @@ static int put_cells(const struct lca_watched *w, const struct lca_view *v, cons
         double max = pack(cell, n, q + 2 * used);
         used += n;
         bad |= text(out, l > first ? "," : "");
-        bad |= lca_view_number(out, max);
+        bad |= number(out, max);
     }
     bad |= text(out, "],\"cells\":\"");
     /* 4 characters for 3 bytes, and a zero */
@@ -159,7 +159,7 @@ static int put_numbers(struct lca_buf *out, const char *name, const struct span 
     int bad = lca_buf_printf(out, "%s[", name);
     for (unsigned k = 0; k < n; k++) {
         bad |= text(out, k ? "," : "");
-        bad |= lca_view_number(out, sum_of(s, first + k));
+        bad |= number(out, sum_of(s, first + k));
     }
     return bad | text(out, "]");
 }
@@ -169,7 +169,7 @@ static int put_help(struct lca_buf *out, const char *name, const double *help, u
     int bad = lca_buf_printf(out, "%s[", name);
     for (unsigned k = 0; k <= layers; k++) {
         bad |= text(out, k ? "," : "");
-        bad |= lca_view_number(out, help[2 * k + which]);
+        bad |= number(out, help[2 * k + which]);
     }
     return bad | text(out, "]");
 }
@@ -205,7 +205,7 @@ int lca_view_step(const struct lca_watched *w, const struct lca_view *v, struct 
     };
     for (unsigned k = 0; k < sizeof one / sizeof *one; k++) {
         bad |= lca_buf_printf(out, ",\"%s\":", one[k].name);
-        bad |= lca_view_number(out, one[k].value);
+        bad |= number(out, one[k].value);
     }
     bad |= put_help(out, ",\"p\":", m->help, n_layer, 0);
     bad |= put_help(out, ",\"q\":", m->help, n_layer, 1);

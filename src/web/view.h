@@ -13,7 +13,7 @@
 enum { LCA_VIEW_CELLS = 16384 };
 
 struct lca_view {
-    uint64_t at;            /* the newest step kept that is not after it */
+    uint64_t at;            /* the newest step kept that is not after it, or else the first */
     uint64_t window;        /* sum over so many steps; 0: all since the first */
     int cls;                /* -1: all classes together */
     int layer;              /* picture of this one alone; -1: of all */
@@ -31,8 +31,5 @@ int lca_view_trace(const struct lca_trace *t, int64_t after, struct lca_buf *out
 
 /* Appends the steps kept, a JSON list. */
 int lca_view_steps(const struct lca_past *p, struct lca_buf *out) LCA_MUST_USE;
-
-/* Appends a number, or null. */
-int lca_view_number(struct lca_buf *out, double v) LCA_MUST_USE;
 
 #endif

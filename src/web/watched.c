@@ -65,7 +65,6 @@ static int take_head(struct lca_watched *w, const struct lca_frame *f, struct lc
     memcpy(w->run, f->run, LCA_RUN_LEN);
     w->P = h->P;
     w->parts = h->parts;
-    w->it0 = h->it0;
     w->n_class = h->bycls ? (unsigned)json_array_size(h->classes) : 0;
     w->rows = 1 + w->n_class;
     unsigned n_layer = w->table.n_layer;

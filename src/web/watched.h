@@ -23,7 +23,7 @@ struct lca_watched {
     bool begun;                 /* HEAD has come: what follows is there */
     json_t *head;               /* its keys, owned */
     uint8_t run[LCA_RUN_LEN];
-    uint64_t P, parts, it0;
+    uint64_t P, parts;
     unsigned n_class;           /* 0: no frames by class */
     unsigned rows;              /* of all arrays below: all classes together, then each */
     struct lca_table table;

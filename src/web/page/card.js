@@ -42,9 +42,9 @@ export class Card {
     this.$('.why').hidden = !info.why
     set(this.$('.why'), info.why)
     if (!info.head) return
-    const h = info.head, train = h.data.sets[0]
-    set(this.$('.about'), `${h.model}, ${count(h.P)} parameters, ${count(train.N)} examples of ${h.data.name}` +
-        (h.rule ? `, ${h.rule}` : ''))
+    const h = info.head, N = h.data?.sets?.[0]?.N
+    set(this.$('.about'), [h.model, `${count(h.P)} parameters`, N && `${count(N)} examples of ${h.data.name}`, h.rule]
+      .filter(Boolean).join(', '))
     if (info.beginning === this.beginning) return
     this.beginning = info.beginning
     this.heatsOf = ''
@@ -126,7 +126,7 @@ export class Card {
   drawReadout(v) {
     const last = this.info.head.it1 ? ` / ${this.info.head.it1 - 1}` : ''
     const shown = {step: `${v.it}${last}`, loss: nat(v.loss), held: nat(v.held), res: nat(v.res),
-                   q: percent(v.q[0]), rate: rate(v.rate)}
+                   q: percent(v.q[0]), rate: rate(this.info.state === 'live' ? v.rate : null)}
     for (const k in shown) set(this.readouts[k], shown[k])
   }
 
