@@ -11,17 +11,14 @@
 # make fuzz        hostile input: every fuzzer for FUZZ_SECONDS=60 of processor time each
 #                  (FUZZ=frame,net: these alone)
 # make bench       speed: gradients beside PyTorch, filters beside memory
+# make CUDA=1      the same with NVIDIA cards (docs/gpu.md)
 # make man         docs/man/*.1 from the programs' own option tables
 # make clean
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 SHELL := bash
 
-ifdef CUDA
-$(error this version computes on the CPU alone: run make without CUDA)
-endif
-
-B       := .build/$(if $(SAN),san,cpu)
+B       := .build/$(if $(SAN),san,$(if $(CUDA),cuda,cpu))
 BIN     := $(if $(SAN),$(B)/bin,bin)
 LIBS    := libmicrohttpd libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal
 
@@ -34,8 +31,21 @@ ifdef SAN
 CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-sources := $(wildcard src/*/*.c src/backend/cpu/*.c)
-library := $(patsubst src/%.c,$(B)/%.o,$(filter-out src/tools/%,$(sources)))
+# CUDA=1: with the toolkit of CUDA_HOME (or where nvcc is), cuBLAS and cuDNN, for the cards
+# of CUDA_ARCH: machine code for these, and PTX, which later ones compile when they start.
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(realpath $(firstword $(shell command -v nvcc) /usr/local/cuda/bin/nvcc)))
+CUDA_ARCH ?= sm_80 sm_90
+newest    = $(lastword $(CUDA_ARCH:sm_%=compute_%))
+cuda_flags = -DLCA_CUDA -isystem $(CUDA_HOME)/include
+ifdef CUDA
+CPPFLAGS += $(cuda_flags)
+LDLIBS   += $(foreach d,lib64 lib,-L$(CUDA_HOME)/$d -Wl,-rpath,$(CUDA_HOME)/$d) -lcublas -lcudnn -lcudart -lstdc++
+NVCC      = $(CUDA_HOME)/bin/nvcc -std=c++17 -O3 -Isrc -Xcompiler -Wall \
+            $(foreach a,$(CUDA_ARCH),-gencode arch=$(a:sm_%=compute_%),code=$a) -gencode arch=$(newest),code=$(newest)
+endif
+
+sources := $(wildcard src/*/*.c src/backend/cpu/*.c $(if $(CUDA),src/backend/cuda/*.c src/backend/cuda/*.cu))
+library := $(patsubst src/%,$(B)/%.o,$(basename $(filter-out src/tools/%,$(sources))))
 tools   := $(patsubst src/tools/%.c,$(BIN)/%,$(wildcard src/tools/lca-*.c))
 units   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*-test.c))
 # Fuzzers and what they reach of the library, by clang, which has libFuzzer; but for the
@@ -48,9 +58,13 @@ fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
 # What the tests of the live page need; chromium and npm's packages cannot always be had.
 page_tests = .ci/install web && { command -v npm >/dev/null || .ci/install npm; } && \
              $(build) $(BIN)/web/index.html browser || echo "without page and browser their tests are skipped" >&2
+# The CUDA device as tests have it.
+E       := .build/emulated
+EMULATE  = g++ -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(cuda_flags) -Isrc -Itests/emulated $(CPPFLAGS)
+emulated := $(patsubst src/%,$(E)/%.o,$(basename $(wildcard src/backend/cuda/*.c src/backend/cuda/*.cu) src/backend/find.c)) $(E)/emulated.o
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers demo web watch browser test test-long soak chaos fuzz san bench man clean
+.PHONY: all packages programs units fuzzers cuda demo web watch browser test test-long soak chaos fuzz san bench man clean
 all: packages
 	@$(build) programs
 packages:
@@ -58,6 +72,9 @@ packages:
 programs: $(tools)
 units: $(units)
 fuzzers: $(fuzzers)
+# What tests have of CUDA where its toolkit is: lca-grad built with it, and one that needs no card.
+cuda: $(E)/bin/lca-grad $(E)/unit/cuda-eval-conv-test
+	@$(MAKE) --no-print-directory CUDA=1 BIN=.build/cuda/bin .build/cuda/bin/lca-grad
 
 demo: all
 	@pipelines/demo.sh
@@ -76,12 +93,12 @@ test:
 	@.ci/install build test
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
 	@$(page_tests)
-	@$(build) programs units $(if $(SAN),,fuzzers)
+	@$(build) programs units $(if $(SAN),,fuzzers $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda))
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
 	@$(page_tests)
-	@$(build) units
+	@$(build) units $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda)
 	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 soak chaos: all
 	@.ci/install test
@@ -126,6 +143,18 @@ $(B)/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc  $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/%.o: src/%.cu Makefile
+	@mkdir -p $(@D)
+	@echo "nvcc $<"
+	@$(NVCC) -MMD -MP -c -o $@ $<
+$(patsubst src/%,$(B)/%.o,$(basename $(wildcard src/backend/cuda/*.c src/backend/cuda/*.cu))): | $(B)/found-cuda
+$(B)/found-cuda:
+	@mkdir -p $(@D)
+	@[ -x "$(CUDA_HOME)/bin/nvcc" ] || { echo "CUDA=1 needs nvcc, of the CUDA toolkit: put it in PATH, or" \
+	    "say where the toolkit is with CUDA_HOME=" >&2; exit 1; }
+	@for h in cublas_v2.h cudnn.h; do echo "#include <$$h>" | $(CC) $(CPPFLAGS) -E -o /dev/null - 2>/dev/null || { \
+	    echo "CUDA=1 needs cuBLAS and cuDNN with their headers: there is no $$h in $(CUDA_HOME)/include" >&2; exit 1; }; done
+	@touch $@
 $(BIN)/%: $(B)/tools/%.o $(B)/liblca.a
 	@mkdir -p $(@D)
 	@echo "ld  $@"
@@ -134,6 +163,28 @@ $(B)/unit/%: tests/unit/%.c $(B)/liblca.a Makefile
 	@mkdir -p $(@D)
 	@echo "ld  $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(B)/liblca.a -lcmocka $(LDLIBS)
+
+# The CUDA device without a card, for tests: kernels by the host's compiler, on the CPU.
+$(E)/%.o: src/%.cu Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"
+	@$(EMULATE) -x c++ -MMD -MP -c -o $@ $<
+$(E)/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "cc  $<"
+	@$(CC) $(CPPFLAGS) $(cuda_flags) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(E)/emulated.o: tests/emulated/emulated.cpp Makefile
+	@mkdir -p $(@D)
+	@echo "c++ $<"
+	@$(EMULATE) -MMD -MP -c -o $@ $<
+$(E)/bin/lca-grad: $(E)/tools/lca-grad.o $(emulated) $(B)/liblca.a
+	@mkdir -p $(@D)
+	@echo "ld  $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lstdc++
+$(E)/unit/cuda-%: tests/unit/%.c $(emulated) $(B)/liblca.a Makefile
+	@mkdir -p $(@D)
+	@echo "ld  $@"
+	@$(CC) $(CPPFLAGS) $(cuda_flags) $(CFLAGS) -MMD -MP -o $@ $< $(emulated) $(B)/liblca.a -lcmocka $(LDLIBS) -lstdc++
 
 $(Z)/liblca.a: $(reached)
 	@echo "ar  $@"
@@ -152,4 +203,4 @@ $(Z)/fuzz-%: tests/fuzz/fuzz-%.c $(Z)/shared/fuzz.o $(Z)/liblca.a $(B)/liblca.a 
 	@clang $(CPPFLAGS) $(ZFLAGS) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d -o $@ $(filter %.c,$^) $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 .SECONDARY:
--include $(shell find $(B) $(Z) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) $(Z) $(E) -name '*.d' 2>/dev/null)

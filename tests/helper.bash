@@ -11,9 +11,9 @@ export PATH PYTHON
 export LCA_NETS="$ROOT/pipelines/nets"
 
 bats_require_minimum_version 1.5.0     # run -N, run !
-load /usr/lib/bats/bats-support/load
-load /usr/lib/bats/bats-assert/load
-load /usr/lib/bats/bats-file/load
+load "${LCA_BATS:-/usr/lib/bats}/bats-support/load"
+load "${LCA_BATS:-/usr/lib/bats}/bats-assert/load"
+load "${LCA_BATS:-/usr/lib/bats}/bats-file/load"
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || return

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run.sh BIN UNITS: every unit test program in UNITS, then every .bats file of tools
-# and pipelines with the programs of BIN. The last line counts; status 1 if any failed.
+# run.sh BIN UNITS: every unit test program in UNITS, and of tests/emulated where it was
+# built, then every .bats file of tools and pipelines with the programs of BIN. The last line
+# counts; status 1 if any failed.
 set -u
 cd "$(dirname "$0")/.."
 export LCA_BIN=$1 ROOT=$PWD
@@ -10,8 +11,13 @@ passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-for unit in "$2"/*-test; do
-    "$unit" >"$log" 2>&1
+for unit in "$2"/*-test .build/emulated/unit/cuda-*-test; do
+    [ -x "$unit" ] || continue
+    case $unit in
+    # whole networks take half a minute on a card that is a CPU: tests/long has them
+    */cuda-*) LCA_TEST_DEVICES=cuda LCA_TEST_ONLY='layers*' "$unit" >"$log" 2>&1 ;;
+    *) "$unit" >"$log" 2>&1 ;;
+    esac
     status=$?
     ok=$(grep -c '^\[       OK \]' "$log")
     bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$log")

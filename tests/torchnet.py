@@ -27,7 +27,7 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x):
-        return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0, self.eps, False)
+        return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0, self.eps, x.is_cuda)
 
 
 class Kink(nn.Module):
@@ -42,7 +42,8 @@ class Kink(nn.Module):
         if not Kink.doubt:
             return y
         with torch.no_grad():
-            sign = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+            generator = torch.Generator(x.device).manual_seed(1)
+            sign = torch.rand(x.shape, generator=generator, device=x.device) < 0.5
             off = Kink.doubt * x.square().mean().sqrt()
             seen = torch.where(x == 0, x, x + torch.where(sign, off, -off))
         through = self.passed(x, seen)
@@ -177,7 +178,7 @@ class Net:
             if len(shape) == 4:
                 values = values.reshape([shape[k] for k in self.TO_TORCH]).permute(self.TO_VECTOR)
             parts.append(values.reshape(-1))
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).cpu().numpy()
 
     def images(self, x):
         """[n][pixels], channels last, as [n][C][H][W]."""
@@ -188,3 +189,13 @@ class Net:
         """Cross-entropy of each example, nat."""
         logits = self.model(images).flatten(1)
         return functional.cross_entropy(logits, labels, reduction='none')
+
+
+def made_examples(shape, n, kind, device='cpu'):
+    """Bytes as floats in [0, 1], NCHW, and labels; of digits 19 % are not 0, as in MNIST."""
+    g = torch.Generator(device).manual_seed(1)
+    height, width, channels = shape
+    x = torch.randint(1, 256, (n, channels, height, width), generator=g, device=device).float() / 255
+    if kind == 'digits':
+        x *= torch.rand(x.shape, generator=g, device=device) < 0.19
+    return x, torch.randint(0, 10, (n,), generator=g, device=device)

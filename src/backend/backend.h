@@ -99,7 +99,7 @@ struct lca_layer_ops {
     bool heavy;                         /* its output is kept rather than computed again */
     /* Bytes wanted; NULL: none. */
     size_t (*state)(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
-    size_t (*scratch)(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
+    size_t (*scratch)(struct lca_device *d, const struct lca_geometry *g, uint32_t n_max);
     void (*begin)(struct lca_device *d, const struct lca_call *c);      /* NULL: nothing to do */
     void (*forward)(struct lca_device *d, const struct lca_call *c);
     void (*backward)(struct lca_device *d, const struct lca_call *c);
@@ -129,15 +129,25 @@ struct lca_backend {
     void (*release)(struct lca_device *d, void *p);
     int (*put)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     int (*get)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
+    void (*clear)(struct lca_device *d, void *p, size_t bytes);
     bool host_memory;                   /* device memory is ordinary memory: nothing is copied */
+    /* Bytes that alloc can give now; NULL: no matter. */
+    size_t (*room)(struct lca_device *d);
+    bool roomy;                         /* keeps what is costly to compute again, and all else */
+    /* Work to be done again and again: what is called from record to recorded, put, get and
+     * alloc aside, is noted and not done; replay does it, on the same arrays. NULL: cannot. */
+    int (*record)(struct lca_device *d, struct lca_err *err);
+    void *(*recorded)(struct lca_device *d, struct lca_err *err);
+    int (*replay)(struct lca_device *d, void *work, struct lca_err *err);
+    void (*forget)(struct lca_device *d, void *work);
     /* Examples that should go at a time through layers whose activations and gradients
      * take `example` bytes each and whose parameters take `parameters`; NULL: all. */
     uint32_t (*slice)(size_t example, size_t parameters);
     const struct lca_layer_ops *layer[LCA_LAYER_TYPES];
     /* Bytes of rows, scaled by 1/255, as floats [n][lca_ld(pixels)]. */
     void (*input)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, float *x);
-    /* Softmax cross-entropy of logits z [n][lca_ld(classes)]: adds to sum[label], and
-     * writes dz = softmax - onehot over z where gradient is wanted. only >= 0: examples
+    /* Softmax cross-entropy of logits z [n][lca_ld(classes)]: adds to sum[label] (device),
+     * and writes dz = softmax - onehot over z where gradient is wanted. only >= 0: examples
      * of other labels count for nothing and get dz 0. */
     void (*loss)(struct lca_device *d, const struct lca_rows *rows, uint32_t n, uint32_t classes,
                  int only, float *z, bool gradient, struct lca_loss *sum);
@@ -145,7 +155,11 @@ struct lca_backend {
 
 /* "cpu", or held to an instruction set: "cpu:avx512", "cpu:avx2", "cpu:vec4". With
  * ":direct" after it ("cpu:direct", "cpu:avx2:direct") convolutions are sums of products:
- * slower, and nearer to the exact value. LCA_USAGE for anything else. */
+ * slower, and nearer to the exact value.
+ * "cuda", or "cuda:N" for card N, with ":tf32" or ":bf16" after it for another precision than
+ * float32, in a build with CUDA. LCA_USAGE for anything else. */
 const struct lca_backend *lca_backend_find(const char *device, struct lca_err *err) LCA_MUST_USE;
+
+extern const struct lca_backend lca_backend_cpu, lca_backend_cuda;      /* cuda: in a build with it */
 
 #endif

@@ -28,7 +28,7 @@ struct unit {
     bool done;
     int holders, late;              /* workers that have it; those past their lease */
     int failed[MAX_FAILS], n_failed, n_bad;     /* workers that could not do it; of them, by numbers */
-    char by[64];                    /* who did it first */
+    char by[64], num[128];          /* who did it first, and its numerics */
     struct result result;
 };
 

@@ -7,7 +7,14 @@
 #include "base/clock.h"
 #include "nn/plan.h"
 
-enum { CLASSES_MAX = 256 };
+enum { CLASSES_MAX = 256, RECORDED_MAX = 8 };
+
+/* A unit's work as a device plays it back: all but its data. */
+struct recorded {
+    uint32_t n, slice;
+    bool gradient, done;    /* done: once, so that all is made that it needs */
+    void *work;
+};
 
 struct lca_eval {
     const struct lca_net *net;
@@ -27,6 +34,9 @@ struct lca_eval {
     void *d_index, *d_label, *d_images;
     float *theta, *grad;    /* device; the caller's on a host device */
     float *own_theta, *own_grad;
+    struct lca_loss *sum;   /* device, [classes] */
+    struct recorded recorded[RECORDED_MAX];
+    unsigned next;          /* the one to be replaced */
 };
 
 /* One pass over examples first .. first+n-1 of index and label, for batch norm together. */
@@ -34,7 +44,6 @@ struct pass {
     uint32_t first, n;
     const struct lca_rng *dropout;      /* NULL: off */
     int only;                           /* the class whose losses count; -1: all */
-    struct lca_loss *sum;
 };
 
 static void *on_device(struct lca_eval *e, size_t n, size_t size, struct lca_err *err)
@@ -50,6 +59,16 @@ static void *on_device(struct lca_eval *e, size_t n, size_t size, struct lca_err
 static int source(const struct lca_eval *e, int k, bool training)
 {
     return lca_plan_source(&e->plan, e->net, k, training);
+}
+
+/* Examples that the input as floats has room for. */
+static uint32_t image_room(const struct lca_plan *p)
+{
+    uint32_t room = 0;
+    for (unsigned s = 0; s < p->stages; s++)
+        if (p->image[s] && room < p->room[s])
+            room = p->room[s];
+    return room;
 }
 
 static int allocate(struct lca_eval *e, struct lca_err *err)
@@ -78,14 +97,12 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
         e->rows.images = e->d_images;
     }
     e->rows.pixels = e->images.pixels;
+    e->sum = on_device(e, net->classes, sizeof *e->sum, err);
     e->kept = on_device(e, e->n_max * e->plan.kept, sizeof(float), err);
     e->cut = on_device(e, e->plan.slice, sizeof(float), err);
-    if (!e->kept || !e->cut)
+    if (!e->sum || !e->kept || !e->cut)
         return -1;
-    size_t room = 0, scratch = 0;
-    for (unsigned s = 0; s < e->plan.stages; s++)
-        if (e->plan.image[s] && room < e->plan.room[s])
-            room = e->plan.room[s];
+    size_t room = image_room(&e->plan), scratch = 0;
     if (room && !(e->x = on_device(e, room * lca_ld(e->images.pixels), sizeof(float), err)))
         return -1;
     for (unsigned k = 0; k < net->n_layer; k++) {
@@ -99,6 +116,54 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
     }
     e->scratch = on_device(e, scratch, 1, err);
     return e->scratch ? 0 : -1;
+}
+
+/* Bytes of device memory that units of n examples take. */
+static int wanted(const struct lca_eval *e, uint32_t n, size_t *bytes, struct lca_err *err)
+{
+    struct lca_plan p;
+    const struct lca_net *net = e->net;
+    if (lca_plan_init(&p, net, e->backend, n, err) < 0)
+        return -1;
+    size_t scratch = 0, floats = n * p.kept + p.slice + image_room(&p) * lca_ld(e->images.pixels) + 2 * net->P;
+    *bytes = e->images.n * e->images.pixels + n * (sizeof *e->index + sizeof *e->label) + floats * sizeof(float);
+    for (unsigned k = 0; k < net->n_layer; k++) {
+        const struct lca_layer_ops *ops = p.layer[k].ops;
+        const uint32_t room = p.room[p.layer[k].stage];
+        *bytes += ops && ops->state ? ops->state(e->device, &net->layer[k].g, room) : 0;
+        size_t some = ops && ops->scratch ? ops->scratch(e->device, &net->layer[k].g, room) : 0;
+        scratch = some > scratch ? some : scratch;
+    }
+    *bytes += scratch;
+    lca_plan_clear(&p);
+    return 0;
+}
+
+/* Whether units of n_max examples fit what memory the device has left, and if not, which do. */
+static int fits(const struct lca_eval *e, struct lca_err *err)
+{
+    size_t room = e->backend->room(e->device), need, some = 0;
+    if (wanted(e, e->n_max, &need, err) < 0)
+        return -1;
+    if (need <= room)
+        return 0;
+    uint32_t good = 0, bad = e->n_max;
+    while (bad - good > 1) {
+        uint32_t n = good + (bad - good) / 2;
+        if (wanted(e, n, &some, err) < 0)
+            return -1;
+        *(some <= room ? &good : &bad) = n;
+    }
+    const char *name = e->net->name;
+    if (good == 0)
+        return lca_fail(err, LCA_USAGE,
+                        "network %s needs %zu MiB on the device with one example, and it has %zu MiB: use "
+                        "another device",
+                        name, (some >> 20) + 1, room >> 20);
+    return lca_fail(err, LCA_USAGE,
+                    "network %s in chunks of %u examples needs %zu MiB on the device, which has %zu MiB: "
+                    "the largest chunk that fits has %u",
+                    name, e->n_max, (need >> 20) + 1, room >> 20, good);
 }
 
 static int check(const struct lca_net *net, const struct lca_images *images, uint32_t n_max,
@@ -134,7 +199,8 @@ struct lca_eval *lca_eval_new(const struct lca_net *net, const char *device,
     e->n_max = n_max;
     e->slice = n_max;
     e->device = backend->open(device, err);
-    if (!e->device || lca_plan_init(&e->plan, net, backend, n_max, err) < 0 || allocate(e, err) < 0) {
+    if (!e->device || (backend->room && fits(e, err) < 0) || lca_plan_init(&e->plan, net, backend, n_max, err) < 0 ||
+        allocate(e, err) < 0) {
         lca_eval_free(e);
         return NULL;
     }
@@ -277,7 +343,7 @@ static void run_slice(struct lca_eval *e, unsigned stage, const struct slice *s,
         forward_layers(e, stage, s, false);
     if (last) {
         int k = source(e, (int)e->net->n_layer - 1, p->dropout);
-        e->backend->loss(e->device, &e->rows, s->n, e->net->classes, p->only, y_of(e, k, s->first), back, p->sum);
+        e->backend->loss(e->device, &e->rows, s->n, e->net->classes, p->only, y_of(e, k, s->first), back, e->sum);
     } else if (back) {
         forward_layers(e, stage, s, true);
     }
@@ -334,34 +400,93 @@ static void run(struct lca_eval *e, const struct pass *p, bool gradient)
     run_back(e, p, gradient);
 }
 
-static int begin(struct lca_eval *e, const float *theta, uint32_t n, struct lca_err *err)
+/* theta and the examples' places go to the device. */
+static int send(struct lca_eval *e, const float *theta, uint32_t n, struct lca_err *err)
 {
     if (e->backend->host_memory) {
         e->theta = (float *)theta;      /* only ever read, as lca_call says */
-    } else {
-        e->theta = e->own_theta;
-        if (e->backend->put(e->device, e->theta, theta, e->net->P * sizeof *theta, err) < 0 ||
-            e->backend->put(e->device, e->d_index, e->index, n * sizeof *e->index, err) < 0 ||
-            e->backend->put(e->device, e->d_label, e->label, n, err) < 0)
-            return -1;
+        return 0;
     }
+    e->theta = e->own_theta;
+    if (e->backend->put(e->device, e->theta, theta, e->net->P * sizeof *theta, err) < 0 ||
+        e->backend->put(e->device, e->d_index, e->index, n * sizeof *e->index, err) < 0)
+        return -1;
+    return e->backend->put(e->device, e->d_label, e->label, n, err);
+}
+
+static void begin(struct lca_eval *e)
+{
     struct pass none = {0};
+    e->backend->clear(e->device, e->sum, e->net->classes * sizeof *e->sum);
     for (unsigned k = 0; k < e->net->n_layer; k++)
         if (e->plan.layer[k].ops && e->plan.layer[k].ops->begin)
             call_whole(e, k, &none, e->plan.layer[k].ops->begin);
-    return 0;
 }
 
-static int end(struct lca_eval *e, float *grad, struct lca_err *err)
+/* The gradient to grad, which is the caller's on a host device. */
+static void end(struct lca_eval *e, float *grad)
 {
     e->grad = e->backend->host_memory ? grad : e->own_grad;
     struct pass none = {0};
     for (unsigned k = 0; k < e->net->n_layer; k++)
         if (e->plan.layer[k].ops && e->plan.layer[k].ops->end)
             call_whole(e, k, &none, e->plan.layer[k].ops->end);
+}
+
+static int fetch_grad(struct lca_eval *e, float *grad, struct lca_err *err)
+{
     if (e->backend->host_memory)
         return 0;
-    return e->backend->get(e->device, grad, e->grad, e->net->P * sizeof *grad, err);
+    return e->backend->get(e->device, grad, e->own_grad, e->net->P * sizeof *grad, err);
+}
+
+static int fetch_sums(struct lca_eval *e, struct lca_loss *sum, struct lca_err *err)
+{
+    return e->backend->get(e->device, sum, e->sum, e->net->classes * sizeof *sum, err);
+}
+
+/* One pass over the first n examples, and its gradient, if grad. */
+static void once(struct lca_eval *e, uint32_t n, const struct lca_rng *dropout, float *grad)
+{
+    struct pass p = {0, n, dropout, -1};
+    begin(e);
+    run(e, &p, grad);
+    if (grad)
+        end(e, grad);
+}
+
+static struct recorded *recorded(struct lca_eval *e, uint32_t n, bool gradient)
+{
+    for (int k = 0; k < RECORDED_MAX; k++) {
+        struct recorded *r = &e->recorded[k];
+        if (r->n == n && r->slice == e->slice && r->gradient == gradient)
+            return r;
+    }
+    struct recorded *r = &e->recorded[e->next++ % RECORDED_MAX];
+    if (r->work)
+        e->backend->forget(e->device, r->work);
+    *r = (struct recorded){.n = n, .slice = e->slice, .gradient = gradient};
+    return r;
+}
+
+/* The same, recorded the second time, by a device that can. */
+static int again_and_again(struct lca_eval *e, uint32_t n, float *grad, struct lca_err *err)
+{
+    struct recorded *r = e->backend->record ? recorded(e, n, grad) : NULL;
+    if (!r || !r->done) {
+        once(e, n, NULL, grad);
+        if (r)
+            r->done = true;
+        return 0;
+    }
+    if (!r->work) {
+        if (e->backend->record(e->device, err) < 0)
+            return -1;
+        once(e, n, NULL, grad);
+        if (!(r->work = e->backend->recorded(e->device, err)))
+            return -1;
+    }
+    return e->backend->replay(e->device, r->work, err);
 }
 
 /* Fills index and label with lo .. hi-1 in order of class, and count per class.
@@ -403,13 +528,13 @@ int lca_eval_unit(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t 
                   struct lca_loss *sum, struct lca_err *err)
 {
     uint32_t count[CLASSES_MAX];
-    struct lca_loss by_class[CLASSES_MAX] = {{0}};
-    if (sort_unit(e, lo, hi, count, err) < 0 || begin(e, theta, hi - lo, err) < 0)
+    struct lca_loss by_class[CLASSES_MAX];
+    if (sort_unit(e, lo, hi, count, err) < 0 || send(e, theta, hi - lo, err) < 0 ||
+        again_and_again(e, hi - lo, grad, err) < 0 || (grad && fetch_grad(e, grad, err) < 0) ||
+        fetch_sums(e, by_class, err) < 0)
         return -1;
-    struct pass p = {0, hi - lo, NULL, -1, by_class};
-    run(e, &p, grad);
     total(by_class, e->net->classes, sum);
-    return grad ? end(e, grad, err) : 0;
+    return 0;
 }
 
 /* Classes of a unit that its statistics tie together: one way forward, and back for each. */
@@ -429,30 +554,32 @@ int lca_eval_classes(struct lca_eval *e, const float *theta, uint32_t lo, uint32
                      struct lca_loss *sum, struct lca_err *err)
 {
     uint32_t count[CLASSES_MAX];
-    memset(sum, 0, e->net->classes * sizeof *sum);
-    if (sort_unit(e, lo, hi, count, err) < 0 || begin(e, theta, hi - lo, err) < 0)
+    if (sort_unit(e, lo, hi, count, err) < 0 || send(e, theta, hi - lo, err) < 0)
         return -1;
-    struct pass p = {0, hi - lo, NULL, -1, sum};
+    begin(e);
+    struct pass p = {0, hi - lo, NULL, -1};
     if (e->net->batchnorm)
         run_forward(e, &p);
     for (uint32_t c = 0; c < e->net->classes; c++) {
         float *row = grad ? grad + c * e->net->P : NULL;
         if (count[c]) {
             run_class(e, &p, c, count[c], grad);
-            if (grad && end(e, row, err) < 0)
+            if (grad)
+                end(e, row);
+            if (grad && fetch_grad(e, row, err) < 0)
                 return -1;
         } else if (grad) {
             memset(row, 0, e->net->P * sizeof *row);
         }
     }
-    return 0;
+    return fetch_sums(e, sum, err);
 }
 
 int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index, uint32_t n,
                    const struct lca_rng *dropout, float *grad, struct lca_loss *sum,
                        struct lca_err *err)
 {
-    struct lca_loss by_class[CLASSES_MAX] = {{0}};
+    struct lca_loss by_class[CLASSES_MAX];
     if (n < 1 || n > e->n_max)
         return lca_fail(err, LCA_INTERNAL, "a batch of %u examples, 1 to %u go", n, e->n_max);
     for (uint32_t i = 0; i < n; i++) {
@@ -461,12 +588,13 @@ int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index
         e->index[i] = index[i];
         e->label[i] = e->images.label[index[i]];
     }
-    if (begin(e, theta, n, err) < 0)
+    if (send(e, theta, n, err) < 0)
         return -1;
-    struct pass p = {0, n, dropout, -1, by_class};
-    run(e, &p, grad);
+    once(e, n, dropout, grad);
+    if ((grad && fetch_grad(e, grad, err) < 0) || fetch_sums(e, by_class, err) < 0)
+        return -1;
     total(by_class, e->net->classes, sum);
-    return grad ? end(e, grad, err) : 0;
+    return 0;
 }
 
 int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by_class, int repeat,
@@ -506,6 +634,10 @@ void lca_eval_free(struct lca_eval *e)
     if (d) {
         for (unsigned k = 0; e->state && k < e->net->n_layer; k++)
             b->release(d, e->state[k]);
+        for (int k = 0; k < RECORDED_MAX; k++)
+            if (e->recorded[k].work)
+                b->forget(d, e->recorded[k].work);
+        b->release(d, e->sum);
         b->release(d, e->kept);
         b->release(d, e->cut);
         b->release(d, e->scratch);

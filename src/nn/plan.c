@@ -130,13 +130,13 @@ static void need(struct lca_plan *p, const struct lca_net *net, int k, unsigned 
 
 /* What is kept, and what is computed again. Dropout acts in training only: what holds
  * with it or without it holds. */
-static void decide(struct lca_plan *p, const struct lca_net *net)
+static void decide(struct lca_plan *p, const struct lca_net *net, const struct lca_backend *backend)
 {
     for (unsigned k = 0; k < net->n_layer; k++) {
         struct lca_plan_layer *me = &p->layer[k];
         if (!own_array(p, k))
             continue;
-        me->y.kept |= me->ops->heavy && me->stage + 1 < p->stages;
+        me->y.kept |= (me->ops->heavy || backend->roomy) && me->stage + 1 < p->stages;
         me->dy.kept |= me->ops->observe != NULL;
         me->y.kept |= me->ops->observe && (int)k == loss_layer(net);    /* dy, then */
         int from[2];
@@ -302,7 +302,7 @@ int lca_plan_init(struct lca_plan *p, const struct lca_net *net, const struct lc
     p->image = lca_alloc(p->stages, sizeof *p->image, err);
     if (!p->room || !p->image)
         goto fail;
-    decide(p, net);
+    decide(p, net, backend);
     cut(p, net, backend, n_max);
     if (arrange(p, net, err) < 0)
         goto fail;

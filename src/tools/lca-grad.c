@@ -23,7 +23,7 @@
 #include "nn/net.h"
 
 static struct {
-    const char *data, *net, *device, *pool, *set;
+    const char *data, *net, *device, *precision, *pool, *set;
     long examples, chunk;
     bool benchmark, quick, by_class;
     struct lca_link_args link;
@@ -36,7 +36,9 @@ static const struct lca_opt opts[] = {
     {"net", 'N', LCA_OPT_STR, &opt.net, "NAME|FILE", "Network. Streams bring their own; with --net theirs must be it.",
      0, 0, false},
     {"device", 'D', LCA_OPT_STR, &opt.device, "DEVICE", "cpu, or cpu:avx512, cpu:avx2, cpu:vec4 to hold it to an "
-     "instruction set (default cpu).", 0, 0, false},
+     "instruction set; cuda, or cuda:N for card N, where it was built with CUDA (default cpu).", 0, 0, false},
+    {"precision", 0, LCA_OPT_STR, &opt.precision, "P", "On a CUDA device: float32, or tf32 or bf16, which round the factors "
+     "of matrix products and convolutions (default float32).", 0, 0, false},
     {"set", 0, LCA_OPT_STR, &opt.set, "NAME", "Filter: the set, train, val or test (default train).", 0, 0, false},
     {"examples", 0, LCA_OPT_INT, &opt.examples, "N", "Filter and benchmark: the first N examples of the set (default: "
      "all; benchmark without --data 55000).", 1, 4e9, false},
@@ -105,6 +107,17 @@ static int open_net(struct grad *g, const struct lca_frame *head, struct lca_err
             return lca_fail(err, LCA_USAGE, "--net %s is not the network of the stream, %s", opt.net, g->net.name);
     }
     g->n_cls = g->net.classes;
+    return 0;
+}
+
+/* --precision is part of the device's name. */
+static int name_device(char name[64], struct lca_err *err)
+{
+    if (opt.precision && strncmp(opt.device, "cuda", 4) != 0)
+        return lca_fail(err, LCA_USAGE, "--precision is for --device cuda: %s computes in float32", opt.device);
+    if (snprintf(name, 64, "%s%s%s", opt.device, opt.precision ? ":" : "", opt.precision ? opt.precision : "") >= 64)
+        return lca_fail(err, LCA_USAGE, "no device '%.40s...'", opt.device);
+    opt.device = name;
     return 0;
 }
 
@@ -457,7 +470,10 @@ static int run(int argc, char **argv, struct lca_err *err)
 {
     (void)argc, (void)argv;
     struct grad g = {0};
+    char device[64];
     const char *connect = getenv("LCA_CONNECT");
+    if (name_device(device, err) < 0)
+        return -1;
     if (!opt.pool && !opt.link.in && connect && *connect)
         opt.pool = connect;
     int result = opt.benchmark ? benchmark(&g, err) : opt.pool ? work(&g, err) : filter(&g, err);
@@ -479,11 +495,16 @@ static const struct lca_tool tool = {
     .examples = "  lca-grad --data mnist.data --pool ipc:pool\n"
                 "  lca-grad --data mnist.data --pool at:/shared/run/pool   # the file tells the address\n"
                 "  lca-grad --data mnist.data < thetas.lca > grads.lca\n"
+                "  lca-grad --data cifar.data --pool ipc:pool --device cuda:1   # a second card joins in\n"
                 "  lca-grad --benchmark --net mnist-fc --examples 55000",
     .opts = opts,
     .more = link_opts,
     .max_args = 0,
-    .built = "cpu",
+#ifdef LCA_CUDA
+    .built = "cpu, cuda",
+#else
+    .built = "cpu, without CUDA",
+#endif
     .run = run,
 };
 

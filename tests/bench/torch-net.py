@@ -20,22 +20,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 LIBRARIES = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
 
 
-def examples(torch, shape, n, kind):
-    """Bytes as floats in [0, 1]; of digits 19 % are not 0, as in MNIST."""
-    g = torch.Generator().manual_seed(1)
-    height, width, channels = shape
-    x = torch.randint(1, 256, (n, channels, height, width), generator=g).float() / 255
-    if kind == 'digits':
-        x *= torch.rand(x.shape, generator=g) < 0.19
-    return x, torch.randint(0, 10, (n,), generator=g)
-
-
 def work(config, description, kind, limit, seconds, start, rates):
     """One process of a configuration: examples per second in its best pass."""
     for variable in LIBRARIES:      # read when the libraries load
         os.environ[variable] = str(config['threads'])
     import torch
-    from torchnet import Net
+    from torchnet import Net, made_examples
     torch.set_num_threads(config['threads'])
     torch.manual_seed(0)
     layout = getattr(torch, config['layout'])
@@ -54,7 +44,7 @@ def work(config, description, kind, limit, seconds, start, rates):
         return time.perf_counter() - begin
 
     most = max(1, limit // config['processes'] // batch)
-    x, y = examples(torch, net.input, batch * most, kind)
+    x, y = made_examples(net.input, batch * most, kind)
     x = x.contiguous(memory_format=layout)
     a_pass(batch)
     n = batch * max(1, min(most, int(seconds / 3 / a_pass(batch))))

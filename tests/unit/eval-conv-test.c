@@ -456,25 +456,30 @@ static void as_asked(void **state)
 
 int main(int argc, char **argv)
 {
-    static const char *const devices[] = {"cpu:vec4", "cpu:avx2", "cpu:avx512",
-                                          "cpu:vec4:direct", "cpu:avx2:direct", "cpu:avx512:direct"};
+    /* $LCA_TEST_DEVICES names others, "cuda:0", say, apart by blanks; $LCA_TEST_ONLY tests, as
+     * a pattern */
+    static char names[] = "cpu:vec4 cpu:avx2 cpu:avx512 cpu:vec4:direct cpu:avx2:direct cpu:avx512:direct";
     static const struct { const char *name; CMUnitTestFunction f; } each[] = {
         {"layers_are_the_reference", layers_are_the_reference},
         {"built_in_networks_are_the_reference", built_in_networks_are_the_reference},
         {"many_examples_are_the_reference", many_examples_are_the_reference},
     };
-    enum { DEVICES = 6, TESTS = 3 };
+    enum { DEVICES = 8, TESTS = 3 };
     struct CMUnitTest tests[DEVICES * TESTS], one[] = {cmocka_unit_test(as_asked)};
-    char name[DEVICES * TESTS][64];
+    char name[DEVICES * TESTS][64], *wanted = getenv("LCA_TEST_DEVICES"), *device[DEVICES];
+    size_t devices = 0;
     setenv("LCA_NETS", "pipelines/nets", 0);     /* from the root, where nobody says */
     if (argc > 2) {
         arguments = (const char *const *)argv + 1;
         return cmocka_run_group_tests(one, NULL, NULL);
     }
-    for (size_t k = 0; k < DEVICES * TESTS; k++) {
-        snprintf(name[k], sizeof name[k], "%s, %s", each[k % TESTS].name, devices[k / TESTS]);
+    for (char *at = strtok(wanted ? wanted : names, " "); at && devices < DEVICES; at = strtok(NULL, " "))
+        device[devices++] = at;
+    for (size_t k = 0; k < devices * TESTS; k++) {
+        snprintf(name[k], sizeof name[k], "%s, %s", each[k % TESTS].name, device[k / TESTS]);
         tests[k] = (struct CMUnitTest){.name = name[k], .test_func = each[k % TESTS].f,
-                                       .initial_state = (void *)devices[k / TESTS]};
+                                       .initial_state = device[k / TESTS]};
     }
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    cmocka_set_test_filter(getenv("LCA_TEST_ONLY"));
+    return _cmocka_run_group_tests("eval-conv-test", tests, devices * TESTS, NULL, teardown);
 }

@@ -12,7 +12,7 @@ static size_t conv_state(const struct lca_device *d, const struct lca_geometry *
     return method(d, g)->state(d, g, n_max);
 }
 
-static size_t conv_scratch(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
+static size_t conv_scratch(struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
     return method(d, g)->scratch(d, g, n_max);
 }

@@ -67,6 +67,12 @@ static void cpu_release(struct lca_device *d, void *p)
     free(p);
 }
 
+static void cpu_clear(struct lca_device *d, void *p, size_t bytes)
+{
+    (void)d;
+    memset(p, 0, bytes);
+}
+
 static int cpu_copy(struct lca_device *d, void *to, const void *from, size_t bytes,
                     struct lca_err *err)
 {
@@ -123,24 +129,12 @@ static uint32_t cpu_slice(size_t example, size_t parameters)
     return n < 16 ? 16 : (uint32_t)n;
 }
 
-static const struct lca_backend cpu = {
+const struct lca_backend lca_backend_cpu = {
     .name = "cpu", .open = cpu_open, .close = cpu_close, .num = cpu_num,
     .alloc = cpu_alloc, .release = cpu_release, .put = cpu_copy, .get = cpu_copy,
-    .host_memory = true, .slice = cpu_slice,
+    .clear = cpu_clear, .host_memory = true, .slice = cpu_slice,
     .layer = {[LCA_DENSE] = &lca_cpu_dense, [LCA_CONV] = &lca_cpu_conv, [LCA_MAXPOOL] = &lca_cpu_maxpool,
               [LCA_AVGPOOL] = &lca_cpu_avgpool, [LCA_GAP] = &lca_cpu_gap, [LCA_BATCHNORM] = &lca_cpu_batchnorm,
               [LCA_RELU] = &lca_cpu_relu, [LCA_DROPOUT] = &lca_cpu_dropout, [LCA_ADD] = &lca_cpu_add},
     .input = cpu_input, .loss = cpu_loss,
 };
-
-const struct lca_backend *lca_backend_find(const char *device, struct lca_err *err)
-{
-    if (!strcmp(device, "cpu") || !strncmp(device, "cpu:", 4))
-        return &cpu;
-    if (!strcmp(device, "cuda") || !strncmp(device, "cuda:", 5)) {
-        lca_fail(err, LCA_USAGE, "device %s: this build has no CUDA", device);
-        return NULL;
-    }
-    lca_fail(err, LCA_USAGE, "no device '%.40s': say cpu", device);
-    return NULL;
-}

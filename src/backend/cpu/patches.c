@@ -53,7 +53,7 @@ static size_t patches_state(const struct lca_device *d, const struct lca_geometr
     return patches_of(g, NULL, NULL).state;
 }
 
-static size_t patches_scratch(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
+static size_t patches_scratch(struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
     (void)d;
     (void)n_max;

@@ -85,7 +85,7 @@ static size_t winograd_state(const struct lca_device *d, const struct lca_geomet
     return winograd_of(d, g, NULL, NULL).state;
 }
 
-static size_t winograd_scratch(const struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
+static size_t winograd_scratch(struct lca_device *d, const struct lca_geometry *g, uint32_t n_max)
 {
     (void)n_max;
     return winograd_of(d, g, NULL, NULL).scratch;

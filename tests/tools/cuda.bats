@@ -1,0 +1,98 @@
+load ../helper
+load ../streams
+
+# lca-grad with CUDA, and the same with a card that is this CPU (tests/emulated): kernels,
+# recorded work and the memory plan as they are, cuBLAS and cuDNN imitated.
+CUDA=$ROOT/.build/cuda/bin/lca-grad
+CARD=$ROOT/.build/emulated/bin/lca-grad
+
+need_toolkit() {
+    [ -x "$CUDA" ] && [ -x "$CARD" ] || skip "no CUDA toolkit: put nvcc in PATH or set CUDA_HOME, and make cuda"
+}
+
+# a_run NAME STEPS WORKERS [OPTION...]: that many workers on the card, and $CPU's.
+a_run() {
+    cat >stages <<END
+train:     lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --examples 400 --batch 50 --iterations $2 --out ipc:theta --expect integrate
+card*$3:   $CARD --data "$FILES/s.data" --device cuda --pool ipc:pool
+${CPU:-}
+integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect lca,check --chunk 100 --sets train ${*:4}
+lca:       lca-cat --in ipc:lca --out "\$LCA_OUT/lca.lca"
+check:     lca-check --in ipc:lca > "\$LCA_OUT/check.txt"
+END
+    lca-run -q --out "$1" stages
+}
+
+@test "a build without CUDA says so, and never computes on the CPU instead" {
+    case $(lca-grad --version) in *"without CUDA"*) ;; *) skip "bin/ is built with CUDA" ;; esac
+    run -2 lca-grad --benchmark --quick --net mnist-fc --device cuda
+    assert_output --partial "make CUDA=1"
+    run -2 lca-grad --benchmark --quick --net mnist-fc --precision tf32
+    assert_output --partial "--precision is for --device cuda"
+}
+
+@test "CUDA=1 without a toolkit names what is missing" {
+    run ! make -C "$ROOT" CUDA=1 CUDA_HOME=/nowhere "B=$PWD/b" "$PWD/b/backend/cuda/cuda.o"
+    assert_output --partial "needs nvcc"
+    mkdir -p half/bin && printf '#!/bin/sh\n' >half/bin/nvcc && chmod +x half/bin/nvcc
+    run ! env -u C_INCLUDE_PATH make -C "$ROOT" CUDA=1 "CUDA_HOME=$PWD/half" "B=$PWD/b" "$PWD/b/backend/cuda/cuda.o"
+    assert_output --partial "there is no cublas_v2.h"
+}
+
+@test "the CUDA build links; a card that is not there is an error" {
+    need_toolkit
+    run -0 "$CUDA" --version
+    assert_output --partial "(cpu, cuda)"
+    if nvidia-smi -L 2>/dev/null | grep -q GPU; then
+        run -2 "$CUDA" --benchmark --quick --net mnist-fc --device cuda:99
+        assert_output --partial "CUDA card"
+    else
+        run -2 "$CUDA" --benchmark --quick --net mnist-fc --device cuda
+        assert_output --partial "no CUDA card can be used here"
+    fi
+}
+
+@test "devices and precisions by name" {
+    need_toolkit
+    for precision in float32 tf32 bf16; do
+        run -0 "$CARD" --benchmark --quick --net mnist-fc --examples 200 --device cuda:0 --precision $precision
+        assert_output --partial "emulated-card/$precision\""
+    done
+    for wrong in cuda: cuda:x cuda:0:f16 cuda0 cuda:1; do
+        run -2 "$CARD" --benchmark --quick --net mnist-fc --examples 200 --device $wrong
+        assert_output --partial "device"
+    done
+    run -2 "$CARD" --benchmark --quick --net mnist-fc --examples 200 --device cuda --precision half
+    assert_output --partial "say cuda, or cuda:N"
+}
+
+@test "a chunk that is too large says which fits, and that one does" {
+    need_toolkit
+    resnet() { EMULATED_MIB=$1 "$CARD" --benchmark --quick --net cifar-resnet20 --device cuda "${@:2}"; }
+    run -2 resnet 1100 --examples 2000 --chunk 1000
+    assert_output --partial "the largest chunk that fits has "
+    fits=$(sed -n 's/.*the largest chunk that fits has \([0-9]*\).*/\1/p' <<<"$output")
+    run -0 resnet 1100 --examples "$fits" --chunk "$fits"
+    run -2 resnet 1100 --examples $((2 * fits)) --chunk $((2 * fits))
+    run -2 resnet 1024 --examples 10
+    assert_output --partial "use another device"
+}
+
+@test "the same bytes with 1 and 3 workers on a card, and conservation" {
+    need_toolkit
+    a_run one 4 1
+    a_run three 4 3
+    cmp one/lca.lca three/lca.lca
+    lca-check <one/lca.lca
+    lca-tap --json --kind HEAD <one/lca.lca | jq -re .num | grep -q '^cuda/.*/float32$'
+}
+
+@test "CPU and card in one pool: refused, unless the run allows it" {
+    need_toolkit
+    CPU="cpu:  lca-grad --data $FILES/s.data --pool ipc:pool"
+    run a_run refused 200 1
+    assert_output --partial "--mixed-numerics allows it"
+    a_run mixed 200 1 --mixed-numerics
+    [ "$(jq .workers_joined mixed/summary.json)" -eq 2 ]
+    lca-check <mixed/lca.lca
+}
