@@ -1,6 +1,8 @@
 # make             install what is missing (.ci/packages), build bin/
 # make demo        the main job on generated data, with a summary
 # make picture     the same, fewer steps, and figures: report.html and a picture of the layers
+# make web         the live page, bin/web/ (needs npm; see docs/live-page.md)
+# make watch       the demo, with the live page beside it (PORT=8787)
 # make test        every test; the last line counts them
 # make test-long   the accuracy bars on real MNIST, large chunks against the
 #                  reference, memory and faults: forty minutes
@@ -21,7 +23,7 @@ SHELL := bash
 
 B       := .build/$(if $(SAN),san,$(if $(CUDA),cuda,cpu))
 BIN     := $(if $(SAN),$(B)/bin,bin)
-LIBS    := libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal hdf5-serial
+LIBS    := libmicrohttpd libzmq msgpack openblas jansson libxxhash libzstd zlib libcrypto libisal hdf5-serial
 
 VERSION  = $(shell sed -n 's/.*LCA_VERSION "\(.*\)"/\1/p' src/base/version.h)
 CC      := gcc
@@ -57,13 +59,17 @@ ZFLAGS  := -std=c11 -D_GNU_SOURCE -O1 -g -ffp-contract=off -fno-omit-frame-point
            -fsanitize=address,undefined -fno-sanitize-recover=all -include tests/fuzz/clock.h
 reached := $(patsubst src/%.c,$(Z)/%.o,$(foreach d,base frame link data nn plain run tap,$(wildcard src/$d/*.c)))
 fuzzers := $(patsubst tests/fuzz/%.c,$(Z)/%,$(wildcard tests/fuzz/fuzz-*.c))
+# What the tests of the live page need; chromium and npm's packages cannot always be had.
+page_tests = .ci/install web && { command -v npm >/dev/null || .ci/install npm; } && \
+             $(build) $(BIN)/web/index.html browser || echo "without page and browser their tests are skipped" >&2
 # The CUDA device as tests have it.
 E       := .build/emulated
 EMULATE  = g++ -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(cuda_flags) -Isrc -Itests/emulated $(CPPFLAGS)
 emulated := $(patsubst src/%,$(E)/%.o,$(basename $(wildcard src/backend/cuda/*.c src/backend/cuda/*.cu) src/backend/find.c)) $(E)/emulated.o
 build   := $(MAKE) --no-print-directory -j$(shell nproc)
 
-.PHONY: all packages programs units fuzzers cuda install uninstall deb demo test test-long soak chaos fuzz san bench man clean picture
+.PHONY: all packages programs units fuzzers cuda web browser demo picture watch test test-long soak chaos fuzz san \
+        bench man install uninstall deb clean
 all: packages
 	@$(build) programs
 packages:
@@ -80,14 +86,27 @@ demo: all
 picture: all
 	@.ci/install plot
 	@pipelines/demo.sh --iterations 220 --filter units,params,spread,moments --plot
+web: all
+	@command -v npm >/dev/null || .ci/install npm
+	@$(build) $(BIN)/web/index.html
+# What drives chromium in the tests of the page.
+browser: .build/browser/node_modules
+.build/browser/node_modules: tests/web/package-lock.json
+	@mkdir -p $(@D) && cp tests/web/package*.json $(@D)
+	@echo "npm $(@D)"
+	@cd $(@D) && npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --silent && touch node_modules
+watch: web
+	@pipelines/watch.sh
 test:
 	@.ci/install build test plot
 	@.ci/install slurm || echo "without Slurm its tests are skipped" >&2
 	@.ci/install film || echo "without ffmpeg no films are tested" >&2
+	@$(page_tests)
 	@$(build) programs units $(if $(SAN),,fuzzers $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda))
 	@tests/run.sh $(abspath $(BIN)) $(B)/unit
 test-long: all
 	@.ci/install test
+	@$(page_tests)
 	@$(build) units $(if $(wildcard $(CUDA_HOME)/bin/nvcc),cuda)
 	@UNIT_TESTS=$(abspath $(B)/unit) bats tests/long
 soak chaos: all
@@ -133,7 +152,19 @@ deb:
 	@.ci/install build deb
 	@docs/packaging/deb.sh
 clean:
-	rm -rf .build bin/lca-*
+	rm -rf .build bin/lca-* bin/web
+
+# The page: our sources as they are, beside them the one library that it uses, of the
+# version and the bytes that the lock file names.
+$(BIN)/web/index.html: $(wildcard src/web/page/*)
+	@echo "npm $(@D)"
+	@rm -rf $(@D) $(B)/page && mkdir -p $(@D) $(B)/page
+	@cp src/web/page/package*.json $(B)/page
+	@cd $(B)/page && npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --silent
+	@cp $(B)/page/node_modules/uplot/dist/uPlot.esm.js $(B)/page/node_modules/uplot/dist/uPlot.min.css $(@D)
+	@cp $(B)/page/node_modules/uplot/LICENSE $(@D)/uPlot-license.txt
+	@cp $(filter %.js %.css %.svg,$(wildcard src/web/page/*)) $(@D)
+	@cp src/web/page/index.html $@
 
 $(B)/liblca.a: $(library)
 	@echo "ar  $@"

@@ -8,6 +8,7 @@
 
 #include "base/finite.h"
 #include "base/log.h"
+#include "filter/gather.h"
 #include "frame/head.h"
 
 struct lca_emit {
@@ -99,15 +100,6 @@ json_t *lca_filter_class_names(const struct lca_stream *s)
 
 /* the loop */
 
-struct gather {
-    float *v;               /* [P] */
-    uint64_t got;
-    enum lca_kind kind;     /* of the vector under way: a slice of another does not follow */
-    uint64_t it;
-    int cls;
-    char set[8];
-};
-
 struct loop {
     struct lca_filter *filter;
     struct lca_link *link;
@@ -119,42 +111,12 @@ struct loop {
     struct lca_steps_wanted wanted;
     unsigned n_all_classes;     /* of HEAD */
     int *class_place;           /* [n_all_classes]: place among the selected, or -1 */
-    struct gather gather;
+    struct lca_gather gather;
     struct lca_emit emit;
     bool any, selected;         /* a step came; a selected one did */
     uint64_t it;                /* of the selected step under way */
     unsigned came;              /* kinds that it has brought */
 };
-
-/* Adds a slice. 1: the vector is whole at step->v; 0: more to come. A whole vector in
- * one slice is used where it lies. */
-static int gather(struct gather *g, uint64_t P, const struct lca_frame *f, uint64_t off, struct lca_step *step,
-                  struct lca_err *err)
-{
-    uint64_t n = lca_frame_count(f);
-    bool same = g->got == 0 || (g->kind == step->kind && g->it == step->it && g->cls == step->cls &&
-                                strncmp(g->set, step->set, sizeof g->set - 1) == 0);
-    if (!same || off != g->got || n > P - off)
-        return lca_fail(err, LCA_CORRUPT, "seq %" PRIu64 ": the slice at %" PRIu64 " of %" PRIu64 " does not follow "
-                        "the one before", f->seq, off, n);
-    if (n == P) {
-        step->v = f->payload;
-        return 1;
-    }
-    g->kind = step->kind;
-    g->it = step->it;
-    g->cls = step->cls;
-    snprintf(g->set, sizeof g->set, "%s", step->set);
-    if (!g->v && !(g->v = lca_alloc(P, sizeof *g->v, err)))
-        return -1;
-    memcpy(g->v + off, f->payload, n * sizeof *g->v);
-    g->got += n;
-    if (g->got < P)
-        return 0;
-    g->got = 0;
-    step->v = g->v;
-    return 1;
-}
 
 /* "dense1/kernel[5][11]" */
 static void name_parameter(char *text, size_t size, const struct lca_table *t, uint64_t i)
@@ -274,7 +236,8 @@ static int take(struct loop *x, const struct lca_frame *f, struct lca_err *err)
         return 0;
     if (step.cls >= 0 && (step.cls = x->class_place[step.cls]) < 0)
         return 0;
-    int whole = gather(&x->gather, x->s.P, f, off, &step, err);
+    struct lca_vector which = {.kind = step.kind, .it = step.it, .cls = step.cls, .set = step.set};
+    int whole = lca_gather_add(&x->gather, x->s.P, f, off, &which, &step.v, err);
     if (whole != 1)
         return whole;
     if (!x->filter->any_value && check_finite(x, &step, err) < 0)
@@ -465,7 +428,7 @@ int lca_filter_run(struct lca_filter *filter, const struct lca_filter_args *args
     json_decref(x.s.classes);
     free(x.range);
     free(x.class_place);
-    free(x.gather.v);
+    lca_gather_clear(&x.gather);
     json_decref(filter->args);
     return result;
 }

@@ -56,6 +56,21 @@ void lca_helping_count(struct lca_helping *c, const float *A, uint32_t *helped, 
     c->helped = (c->all - fold(sum)) / 2;
 }
 
+void lca_helping_signs(struct lca_helping *c, const float *A, uint64_t n)
+{
+    *c = (struct lca_helping){.n = n};
+    for (uint64_t i = 0; i < n;) {
+        uint64_t end = n - i < TILE ? n : i + TILE;
+        uint32_t negative = 0, zero = 0;
+        for (; i < end; i++) {
+            negative += A[i] < 0;
+            zero += A[i] == 0;
+        }
+        c->negative += negative;
+        c->zero += zero;
+    }
+}
+
 void lca_helping_add(struct lca_helping *to, const struct lca_helping *c)
 {
     to->n += c->n;

@@ -15,6 +15,9 @@ extern const char *const lca_helping_name[LCA_HELP_MEASURES];      /* "p", "q", 
 /* Counts A [n] into *c, and adds 1 to helped[i] [n] where A[i] < 0. */
 void lca_helping_count(struct lca_helping *c, const float *A, uint32_t *helped, uint64_t n);
 
+/* The same but for the sums and for who helped. */
+void lca_helping_signs(struct lca_helping *c, const float *A, uint64_t n);
+
 void lca_helping_add(struct lca_helping *to, const struct lca_helping *c);
 
 /* Percent: p of all that helped; q of those that did anything; z that did nothing;

@@ -99,6 +99,15 @@ void lca_link_add(struct lca_link *l, struct lca_member *m)
     l->members = m;
 }
 
+void lca_link_remove(struct lca_link *l, struct lca_member *m)
+{
+    struct lca_member **at = &l->members;
+    while (*at && *at != m)
+        at = &(*at)->next;
+    if (*at)
+        *at = m->next;
+}
+
 /* A file that is written while it is read, or from two sides, loses what it holds. */
 static int enter(struct lca_link *l, const struct stat *s, bool written, const char *name, struct lca_err *err)
 {

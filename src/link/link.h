@@ -39,6 +39,17 @@ int lca_link_wait(struct lca_link *l, int timeout_ms, struct lca_err *err) LCA_M
 /* The same without waiting: for programs that compute for long between frames. */
 int lca_link_serve(struct lca_link *l, struct lca_err *err) LCA_MUST_USE;
 
+/* What a program waits for beside its links: l waits until fd is readable too, at most the
+ * milliseconds that due says (-1: for ever), and then calls serve as it does for its
+ * members. x is borrowed for the life of l. */
+struct lca_beside {
+    int fd;
+    int (*due)(void *arg);
+    int (*serve)(void *arg, struct lca_err *err);
+    void *arg;
+};
+int lca_link_beside(struct lca_link *l, const struct lca_beside *x, struct lca_err *err) LCA_MUST_USE;
+
 /* What the signals so far ask for. */
 enum lca_sig_want lca_link_want(struct lca_link *l);
 

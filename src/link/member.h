@@ -25,6 +25,7 @@ struct lca_member {
 };
 
 void lca_link_add(struct lca_link *l, struct lca_member *m);
+void lca_link_remove(struct lca_link *l, struct lca_member *m);     /* does not close it */
 const struct lca_context *lca_link_context(struct lca_link *l);
 
 /* Serves and answers signals if that has not been done for a tenth of a second: for a loop

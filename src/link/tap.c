@@ -225,6 +225,11 @@ static void count(struct lca_tap *t)
     }
 }
 
+bool lca_tap_gone(const struct lca_tap *t)
+{
+    return t->gone_at > 0 && lca_now() >= t->gone_at + GRACE;
+}
+
 static int wait_more(struct lca_tap *t, struct lca_err *err)
 {
     if (lca_link_wait(t->link, 1000, err) < 0)
@@ -233,7 +238,7 @@ static int wait_more(struct lca_tap *t, struct lca_err *err)
         return 0;
     if (t->head.len == 0 && t->gone_at == 0)
         lca_patience_wait(&t->patience, "%s", t->from.text);
-    if (t->gone_at == 0 || t->gone_said || lca_now() < t->gone_at + GRACE)
+    if (!lca_tap_gone(t) || t->gone_said)
         return 0;
     if (t->must_end)
         return lca_fail(err, LCA_PEER, "%s: the producer has gone without EOS", t->from.text);
@@ -242,23 +247,17 @@ static int wait_more(struct lca_tap *t, struct lca_err *err)
     return 0;
 }
 
-int lca_tap_next(struct lca_tap *t, struct lca_frame **f, struct lca_err *err)
+int lca_tap_poll(struct lca_tap *t, struct lca_frame **f, struct lca_err *err)
 {
     for (;;) {
-        if (lca_link_want(t->link) == LCA_SIG_STOP)
-            return 0;
         int got = t->reader ? fetch_record(t, err) : fetch_message(t, err);
         t->starved = got == 0;
-        if (got == 0) {
-            if (wait_more(t, err) < 0)
-                return -1;
-            continue;
-        }
-        if (got == 1 && t->sock.zmq)
-            got = is_news(t, err);
-        if (got < 0)
+        if (got <= 0)
+            return got;
+        int news = t->sock.zmq ? is_news(t, err) : 1;
+        if (news < 0)
             return -1;
-        if (got == 0)
+        if (news == 0)
             continue;
         count(t);
         t->came = lca_now();
@@ -267,7 +266,26 @@ int lca_tap_next(struct lca_tap *t, struct lca_frame **f, struct lca_err *err)
     }
 }
 
+int lca_tap_next(struct lca_tap *t, struct lca_frame **f, struct lca_err *err)
+{
+    for (;;) {
+        if (lca_link_want(t->link) == LCA_SIG_STOP)
+            return 0;
+        int got = lca_tap_poll(t, f, err);
+        if (got != 0)
+            return got;
+        if (wait_more(t, err) < 0)
+            return -1;
+    }
+}
+
 uint64_t lca_tap_lost(const struct lca_tap *t)
 {
     return t->lost;
+}
+
+void lca_tap_close(struct lca_tap *t)
+{
+    lca_link_remove(t->link, &t->member);
+    tap_close(&t->member);
 }

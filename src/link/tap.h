@@ -27,7 +27,17 @@ struct lca_tap *lca_tap_open(struct lca_link *l, const struct lca_tap_opts *o,
  * On sockets HEAD comes first, and again only when it has changed. */
 int lca_tap_next(struct lca_tap *t, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
 
+/* The same without waiting: 0: nothing now. For whoever calls lca_link_wait itself, and
+ * sees to signals. */
+int lca_tap_poll(struct lca_tap *t, struct lca_frame **f, struct lca_err *err) LCA_MUST_USE;
+
+/* Sockets: the producer has gone, and not come back for two seconds. */
+bool lca_tap_gone(const struct lca_tap *t);
+
 /* Data frames missing between the frame just handed on and the one before it. */
 uint64_t lca_tap_lost(const struct lca_tap *t);
+
+/* Before the link is freed, which closes those still open. */
+void lca_tap_close(struct lca_tap *t);
 
 #endif

@@ -20,6 +20,9 @@ static void test_by_hand(void **state)
     double m[LCA_HELP_MEASURES];
     lca_helping_count(&c, A, helped, 7);
     assert_true(c.n == 7 && c.negative == 3 && c.zero == 2 && c.helped == 4 && c.all == 5);
+    struct lca_helping signs;
+    lca_helping_signs(&signs, A, 7);
+    assert_true(signs.n == 7 && signs.negative == 3 && signs.zero == 2 && signs.all == 0);
     const uint32_t want[] = {5, 1, 0, 1, 0, 0, 1};
     assert_memory_equal(helped, want, sizeof want);
     lca_helping_measure(m, &c);
@@ -70,6 +73,8 @@ static void test_many(void **state)
         assert_true(c.n == N && c.negative == w.negative && c.zero == w.zero);
         assert_true(fabs(c.all - w.all) <= 1e-13 * w.all && fabs(c.helped - w.helped) <= 1e-13 * w.all);
         assert_memory_equal(helped, want, sizeof want);
+        lca_helping_signs(&c, A, N);
+        assert_true(c.n == N && c.negative == w.negative && c.zero == w.zero);
     }
 }
 
