@@ -143,7 +143,9 @@ install: programs
 	@sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#; s#@LIBS@#$(LIBS)#' docs/packaging/lca.pc.in > $(to)/lib/pkgconfig/lca.pc
 	@for s in 1 5 7; do install -m644 docs/man/*.$$s $(to)/share/man/man$$s; done
 	@for t in $(tools); do $$t --completion > $(to)/share/bash-completion/completions/$$(basename $$t); done
-	@install -m644 README.md LICENSE docs/*.md $(to)/share/doc/lca && cp -r docs/examples $(to)/share/doc/lca
+	@[ ! -e $(BIN)/web/index.html ] || cp -r $(BIN)/web $(to)/share/lca
+	@cd src/python && find lca_stream -name '*.py' -o -name py.typed | xargs -I{} install -Dm644 {} $(to)/share/lca/python/{}
+	@install -m644 README.md LICENSE docs/*.md $(to)/share/doc/lca && cp -r docs/examples docs/gallery $(to)/share/doc/lca
 uninstall:
 	@rm -f $(addprefix $(to)/bin/,$(notdir $(tools))) $(addprefix $(to)/share/bash-completion/completions/,$(notdir $(tools)))
 	@cd docs/man && for p in *.[157]; do rm -f $(to)/share/man/man$${p##*.}/$$p; done

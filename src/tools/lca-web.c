@@ -311,15 +311,25 @@ static int watch(struct web *x, struct lca_err *err)
     return 0;
 }
 
-/* web/ beside the program. */
-static int read_page(struct web *x, struct lca_err *err)
+/* web/ beside the program, in a source tree; share/lca/web where it is installed. */
+static int find_page(struct lca_page *page, struct lca_err *err)
 {
-    char path[PATH_MAX + 8];
+    static const char *const beside[] = {"web", "../share/lca/web"};
+    char path[PATH_MAX + 32];
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
     while (n > 0 && path[n - 1] != '/')
         n--;
-    snprintf(path + (n > 0 ? n : 0), 8, "web");
-    if (lca_page_read(&x->page, opt.page ? opt.page : path, err) < 0)
+    for (size_t k = 0; page->n == 0 && k < sizeof beside / sizeof *beside; k++) {
+        snprintf(path + (n > 0 ? n : 0), 32, "%s", beside[k]);
+        if (lca_page_read(page, path, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_page(struct web *x, struct lca_err *err)
+{
+    if ((opt.page ? lca_page_read(&x->page, opt.page, err) : find_page(&x->page, err)) < 0)
         return -1;
     if (x->page.n == 0 && opt.page)
         return lca_fail(err, LCA_USAGE, "--page %s: there is no index.html", opt.page);

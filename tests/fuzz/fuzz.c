@@ -106,11 +106,11 @@ void fuzz_mend_record(uint8_t *record, size_t len)
 }
 
 /* $FUZZ_CPU seconds of the processor, however many others want it: libFuzzer's own limit
- * is one of wall time. It ends in order on SIGUSR1. */
+ * is one of wall time. It ends in order on SIGUSR2; SIGUSR1 asks stages how they are. */
 __attribute__((constructor)) static void limit_cpu(void)
 {
     const char *seconds = getenv("FUZZ_CPU");
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2};
     struct itimerspec when = {.it_value.tv_sec = seconds ? atol(seconds) : 0};
     timer_t timer;
     if (when.it_value.tv_sec > 0 && timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0)
