@@ -21,6 +21,7 @@ Options:
   -h, --help              Print this text and exit.
   -V, --version           Print the version and exit.
       --man               Print the manual page as roff and exit.
+      --completion        Print the completion for bash and exit.
 
 Example:
   lca-report out > out/report.html
@@ -82,6 +83,7 @@ case ${1-} in
 -h|--help) usage; exit 0 ;;
 -V|--version) echo "lca-report $(version)"; exit 0 ;;
 --man) man_page; exit 0 ;;
+--completion) echo "complete -o default -W '--help --version --man --completion' lca-report"; exit 0 ;;
 -?*) die "unknown option $1: see --help" ;;
 esac
 [ $# -eq 1 ] || die "give the folder of one run: see --help"
