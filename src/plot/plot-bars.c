@@ -14,7 +14,8 @@ static void name_tics(FILE *s, const struct lca_plot_agg *a, const char *axis, c
 {
     char name[LABEL];
     uint64_t n = lca_plot_size(a, axis);
-    fprintf(s, "set %ctics %s (", which, which == 'x' && n > 6 ? "rotate by -45" : "norotate");
+    fprintf(s, "set %ctics %s (", which, which == 'x' && n > 12 ? "rotate by -90" :
+            which == 'x' && n > 6 ? "rotate by -45" : "norotate");
     for (uint64_t k = 0; k < n; k++)
         fprintf(s, "%s%s %" PRIu64, k ? ", " : "", lca_plot_quote(lca_plot_label(a, axis, k, name, sizeof name)).text,
                 k);
@@ -229,6 +230,8 @@ int lca_plot_overfit(struct lca_plot *p, struct lca_err *err)
     if (!to)
         return -1;
     snprintf(title, sizeof title, "Loss change of each layer on the training set and on the held-out set (%s)", a->set);
+    if (n > 6)      /* their names need room */
+        p->sheet->width += p->sheet->width / 2;
     lca_plot_title(p, title, 1, 2);
     FILE *s = p->sheet->script;
     fprintf(s, "set lmargin 11; set rmargin 2\nset boxwidth 0.36\nset ylabel 'loss change (nat)'\n"
@@ -239,7 +242,8 @@ int lca_plot_overfit(struct lca_plot *p, struct lca_err *err)
             "  '' using ($1+0.19):3 with boxes lc rgb '#e69f00' title 'held-out set'\n"
             "set xtics norotate autofreq\nset xrange [*:*]\nset yrange [*:*]\nset offsets 0,0,0,0\n"
             "set xlabel 'training steps'\n"
-            "set ylabel 'training - held-out (nat); below 0: overfits'\n", (double)n - 0.4);
+            "set ylabel 'training - held-out (nat); below 0: overfits'\n%s", (double)n - 0.4,
+            n > 6 ? "unset rmargin\nset key outside right center\n" : "");
     lca_plot_lines(s, "overfit-steps.tsv", "lines lw 1.6", a, "layer");
     fprintf(s, "unset multiplot\n");
     return 0;
