@@ -28,12 +28,14 @@ bundle=$PWD/.gpu-bundle
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What every machine that compiles C++ has, and what is needed only to link libzmq statically
-# or to use libmsgpack in C++.
+# What every machine that compiles C++ has, and what is needed only to link libraries statically
+# or to use them in other languages than C.
 spared='^(libc6|libc6-dev|libc-dev-bin|linux-libc-dev|libcrypt.*|gcc-12-base|libgcc.*|libstdc.*|lib(a|t|l|ub)san.'
 spared+='|libatomic1|libitm1|libgomp1|libtinfo6|libboost.*|libicu.*|icu-devtools|libxml2.*|libmsgpack-cxx-dev|libnsl.*'
 spared+='|libtirpc.*|rpcsvc-proto|libgssrpc4|libkadm5.*|libkdb5.*|liblzma5|comerr-dev|krb5-multidev|libkrb5-dev'
-spared+='|libnorm-dev|libpgm-dev|libsodium-dev|libbsd-dev|libmd-dev)$'
+spared+='|libnorm-dev|libpgm-dev|libsodium-dev|libbsd-dev|libmd-dev|libaec-dev|libcurl4-openssl-dev|libjpeg.*'
+spared+='|libgmp-dev|libgmpxx.*|libgnutls.+[^0]|libgnutls-dane0|libunbound8|libevent.*|libidn2-dev|libp11-kit-dev'
+spared+='|libtasn1-6-dev|nettle-dev|hdf5-helpers|libhdf5-cpp.*|libhdf5-.*fortran.*|libhdf5-hl.*)$'
 
 # All packages that a bare Debian would install, less those.
 packages() {
