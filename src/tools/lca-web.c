@@ -410,8 +410,8 @@ static const struct lca_tool tool = {
         "its recording, OUT/lca.lca. EP is the output of an lca stream, and FILE a recording. Without an operand it is "
         "$LCA_DIR, else the newest of your runs. No run waits for it: what it is too slow for is missed, and "
         "counted.\n\n"
-        "Only processes of the same user on this machine are answered, the page loads nothing from elsewhere, and there "
-        "is nothing on it that changes a run. The page itself is built by `make web`.",
+        "Only processes of the same user on this machine are answered, the page loads nothing from elsewhere, and "
+        "there is nothing on it that changes a run. The page itself is built by `make web`.",
     .examples =
         "  lca-web out                          # the run of --out out\n"
         "  lca-web sgd=out1 adam=out2           # side by side\n"

@@ -87,7 +87,8 @@ static bool is_here(const char *host)
         size_t n = strlen(names[k]);
         if (strncmp(host, names[k], n) != 0)
             continue;
-        if (host[n] == 0 || (host[n] == ':' && host[n + 1] && strspn(host + n + 1, "0123456789") == strlen(host + n + 1)))
+        const char *port = host + n + 1;
+        if (host[n] == 0 || (host[n] == ':' && *port && strspn(port, "0123456789") == strlen(port)))
             return true;
     }
     return false;
@@ -121,8 +122,9 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, struct M
 
 static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const char *why)
 {
-    return reply(c, status, MHD_create_response_from_buffer(strlen(why), (void *)(uintptr_t)why, MHD_RESPMEM_PERSISTENT),
-                 "text/plain; charset=utf-8");
+    struct MHD_Response *r = MHD_create_response_from_buffer(strlen(why), (void *)(uintptr_t)why,
+                                                             MHD_RESPMEM_PERSISTENT);
+    return reply(c, status, r, "text/plain; charset=utf-8");
 }
 
 /* libmicrohttpd asks for the next bytes of a stream of events. */

@@ -40,7 +40,8 @@ static int read_file(struct lca_page *p, const char *path, const char *name, str
     if (f)
         fclose(f);
     struct lca_page_file *to = &p->file[p->n];
-    *to = (struct lca_page_file){.name = bad ? NULL : strdup(name), .type = type_of(name), .data = b.data, .len = b.len};
+    *to = (struct lca_page_file){.type = type_of(name), .data = b.data, .len = b.len};
+    to->name = bad ? NULL : strdup(name);
     if (!to->name) {
         lca_buf_clear(&b);
         return bad ? -1 : lca_fail(err, LCA_INTERNAL, "out of memory");

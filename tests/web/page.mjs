@@ -20,7 +20,9 @@ async function open(options = {}) {
   const page = await browser.newPage({viewport: {width: 1280, height: 900}, ...options})
   page.on('request', r => { if (!r.url().startsWith(origin + '/')) strangers.push(r.url()) })
   // what the page's own policy has stopped never went out
-  page.on('requestfailed', r => { if (r.failure().errorText === 'csp') strangers.splice(strangers.indexOf(r.url()), 1) })
+  page.on('requestfailed', r => {
+    if (r.failure().errorText === 'csp') strangers.splice(strangers.indexOf(r.url()), 1)
+  })
   page.on('pageerror', e => complaints.push(String(e)))
   page.on('console', m => { if (['error', 'warning'].includes(m.type())) complaints.push(m.text()) })
   await page.goto(url)
@@ -31,7 +33,8 @@ async function open(options = {}) {
 const shown = (page, what) => page.locator(`dd[data-of=${what}]`).first().innerText()
 const step = async page => parseInt(await shown(page, 'step'), 10)
 const until = (page, f, arg) => page.waitForFunction(f, arg, {timeout: 20000})
-const untilStep = (page, t) => until(page, t => parseInt(document.querySelector('dd[data-of=step]').textContent, 10) === t, t)
+const untilStep = (page, t) =>
+  until(page, t => parseInt(document.querySelector('dd[data-of=step]').textContent, 10) === t, t)
 const rowsOf = (page, selector) => page.locator(`${selector} tr`).evaluateAll(
   rows => rows.map(tr => [...tr.querySelectorAll('td:not(.bar)')].map(td => td.textContent)))
 const view = async (page, query) => page.evaluate(async q => (await fetch(`/api/view?${q}`)).json(), query)
@@ -63,10 +66,12 @@ const scenarios = {
     const unit = await page.locator('.classes .of').innerText(), raised = '⁰¹²³⁴⁵⁶⁷⁸⁹'
     const digits = unit.match(/10(⁻?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)/)
     const power = digits ? (digits[1] ? -1 : 1) * Number([...digits[2]].map(c => raised.indexOf(c)).join('')) : 0
-    classes.forEach((row, c) => row.forEach((text, l) => shows(text, want.classes[c][l] / 10 ** power, `class ${c}, layer ${l}`)))
+    classes.forEach((row, c) => row.forEach((text, l) =>
+      shows(text, want.classes[c][l] / 10 ** power, `class ${c}, layer ${l}`)))
     // a green bar to the left helps
-    const bars = await page.locator('.layers td.bar i').evaluateAll(all => all.map(i => [i.className, i.offsetLeft + i.offsetWidth / 2 < i.parentElement.offsetWidth / 2]))
-    bars.forEach(([name, left], l) => assert.deepEqual([name, left], want.layers[l] < 0 ? ['helps', true] : ['hurts', false]))
+    const bars = await page.locator('.layers td.bar i').evaluateAll(all =>
+      all.map(i => [i.className, i.offsetLeft + i.offsetWidth / 2 < i.parentElement.offsetWidth / 2]))
+    bars.forEach((bar, l) => assert.deepEqual(bar, want.layers[l] < 0 ? ['helps', true] : ['hurts', false]))
     if (png) await page.screenshot({path: png})
   },
 
@@ -267,7 +272,8 @@ const scenarios = {
       })
       for (const c of text.slice(1)) {
         const [a, b] = [light(hex(c)), light(hex(text[0]))].sort((x, y) => y - x)
-        assert.ok((a + 0.05) / (b + 0.05) >= 4.5, `${colorScheme}: ${c} on ${text[0]} has a contrast of ${(a + 0.05) / (b + 0.05)}`)
+        const contrast = (a + 0.05) / (b + 0.05)
+        assert.ok(contrast >= 4.5, `${colorScheme}: ${c} on ${text[0]} has a contrast of ${contrast}`)
       }
       await page.close()
     }

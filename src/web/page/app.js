@@ -111,7 +111,8 @@ async function look() {
 
 async function pause(move = 0) {
   if (!paused) {
-    const at = newest(), lists = await Promise.all([...cards.keys()].map(id => get(`/api/steps?run=${id}`).catch(() => [])))
+    const at = newest()
+    const lists = await Promise.all([...cards.keys()].map(id => get(`/api/steps?run=${id}`).catch(() => [])))
     if (at < 0) return
     hush()
     paused = true

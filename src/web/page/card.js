@@ -5,8 +5,8 @@ import {Heat, cellsOf, colour, drawLegend, isLight, unpack} from './heat.js'
 import {count, nat, percent, power, rate, unit} from './format.js'
 
 const states = {
-  waiting: 'waiting for the run', live: 'live', playing: 'playing', gone: 'lost, waiting for its return', ended: 'ended',
-  interrupted: 'interrupted', failed: 'failed', bad: 'cannot be read on',
+  waiting: 'waiting for the run', live: 'live', playing: 'playing', gone: 'lost, waiting for its return',
+  ended: 'ended', interrupted: 'interrupted', failed: 'failed', bad: 'cannot be read on',
 }
 const keys = ['it', 'loss', 'held', 'res', 'p', 'q']
 const set = (element, text) => { if (element.textContent !== text) element.textContent = text }
@@ -60,7 +60,8 @@ export class Card {
     this.below = [...kinds].join(', ') || 'nothing'
     this.rows = this.info.layers.map((layer, l) => {
       const tr = document.createElement('tr')
-      tr.innerHTML = '<th scope="row"><button type="button"></button></th><td class="bar"><div><i></i></div></td><td class="n"></td><td class="n"></td>'
+      tr.innerHTML = '<th scope="row"><button type="button"></button></th><td class="bar"><div><i></i></div></td>' +
+        '<td class="n"></td><td class="n"></td>'
       const button = tr.querySelector('button')
       button.textContent = layer.name
       button.title = `${count(layer.parameters)} parameters`
@@ -173,8 +174,8 @@ export class Card {
       h.canvas.setAttribute('aria-label', `${h.layer.name}: ${nat(value)} nat; arrows read cells, enter ${
         v.layer >= 0 ? 'shows all layers' : 'shows it alone'}`)
     })
-    set(this.$('.legend .range'), (scale === 'shared' || max.length === 1 ? `full colour at ${nat(most)} nat a cell`
-      : 'full colour at the largest cell of each layer') + `; rows are inputs, columns outputs, below them ${this.below}`)
+    const full = scale === 'shared' || max.length === 1 ? `${nat(most)} nat a cell` : 'the largest cell of each layer'
+    set(this.$('.legend .range'), `full colour at ${full}; rows are inputs, columns outputs, below them ${this.below}`)
   }
 
   // All layers side by side in one row, as large as it allows, or else in several rows.

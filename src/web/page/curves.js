@@ -32,7 +32,13 @@ function logSplits(u, axis, min, max) {
   return [min, Math.sqrt(min * max), max].map(v => +v.toPrecision(3))
 }
 
-const short = v => v === 0 ? '0' : Math.abs(v) < 1e-3 || Math.abs(v) >= 1e5 ? v.toExponential(0) : String(+v.toPrecision(3))
+function short(v) {
+  const size = Math.abs(v)
+  return v === 0 ? '0' : size < 1e-3 || size >= 1e5 ? v.toExponential(0) : String(+v.toPrecision(3))
+}
+
+// A little room above and below; a logarithmic axis does not go on to whole powers.
+const logRange = (u, min, max) => min > 0 ? [min / 1.15, max * 1.15] : [0.1, 1]
 
 // Half of the parameters: where help and harm are even. And the step that is shown.
 function drawMarks(kind, at) {
@@ -80,14 +86,16 @@ export class Curves {
 
   options(kind, box, key) {
     const axis = {stroke: () => style('--quiet-text'), font, labelFont: font, labelSize: 16,
-                  grid: {stroke: () => style('--line'), width: 1}, ticks: {stroke: () => style('--line'), width: 1, size: 4}}
+                  grid: {stroke: () => style('--line'), width: 1},
+                  ticks: {stroke: () => style('--line'), width: 1, size: 4}}
     return {
       width: this.width(box), height: kind.height, padding: [6, 6, 0, 0],
       legend: {show: false},
       cursor: {sync: {key}, points: {size: 5}, drag: {x: false, y: false}, y: false},
-      scales: {x: {time: false}, y: kind.log ? {distr: 3, range: (u, min, max) => min > 0 ? [min / 1.15, max * 1.15] : [0.1, 1]} : {}},
+      scales: {x: {time: false}, y: kind.log ? {distr: 3, range: logRange} : {}},
       axes: [
-        {...axis, size: kind.xLabel ? 26 : 20, label: kind.xLabel, gap: 3, values: (u, v) => v.map(x => x % 1 ? '' : x)},
+        {...axis, size: kind.xLabel ? 26 : 20, label: kind.xLabel, gap: 3,
+         values: (u, v) => v.map(x => x % 1 ? '' : x)},
         {...axis, ...(kind.log ? {splits: logSplits, filter: (u, splits) => splits} : {}),
          size: 54, gap: 4, space: 26, label: kind.label, values: (u, v) => v.map(x => x === null ? '' : short(x))},
       ],

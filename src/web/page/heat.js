@@ -168,7 +168,8 @@ export class Heat {
         const cell = Math.floor(col * cols / this.cols), q = this.cells[first + r * cols + cell]
         this.at = {row: r + top, col}
         this.show(r + top, cell * this.cols / cols, this.cols / cols)
-        return this.onRead(`${this.describe(patch, r, cell)}: ${cellText(Math.sign(q) * (q / SCALE) ** 2 * this.max)} nat`)
+        const value = Math.sign(q) * (q / SCALE) ** 2 * this.max
+        return this.onRead(`${this.describe(patch, r, cell)}: ${cellText(value)} nat`)
       }
       first += rows * cols
     }
@@ -192,6 +193,7 @@ export class Heat {
     }
     const out = side('output', col, patch.cols, patch.col_pixels, patch.width, patch.per_col, patch.out)
     if (patch.kind !== 'kernel') return `${this.layer.name} ${patch.kind}, ${out}`
-    return `${this.layer.name}, ${side('input', row, patch.rows, patch.row_pixels, patch.height, patch.per_row, patch.in)}, ${out}`
+    const from = side('input', row, patch.rows, patch.row_pixels, patch.height, patch.per_row, patch.in)
+    return `${this.layer.name}, ${from}, ${out}`
   }
 }
