@@ -6,13 +6,13 @@
 #                 cmocka, bats, jq, make and pkg-config, and what those need to run
 #   include/      cuBLAS' and cuDNN's headers, for machines that have the libraries alone
 #   mnist/        the published files                   (default DIR: $LCA_DATA/mnist)
-#   cifar10/      the first 400 pictures of each batch  (default DIR: $LCA_DATA/cifar-10-batches-bin)
+#   cifar10/      the first 200 pictures of each batch  (default DIR: $LCA_DATA/cifar-10-batches-bin)
 # Data that are not there are left out, and said so. Needs Debian with apt-get and its lists
 # (apt-get update), no root.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=${LCA_DATA:-$PWD/../shared/data}
-mnist=$data/mnist cifar=$data/cifar-10-batches-bin pictures=400
+mnist=$data/mnist cifar=$data/cifar-10-batches-bin pictures=200
 while [ $# -gt 0 ]; do
     case $1 in
     -h|--help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
@@ -34,8 +34,8 @@ spared='^(libc6|libc6-dev|libc-dev-bin|linux-libc-dev|libcrypt.*|gcc-12-base|lib
 spared+='|libatomic1|libitm1|libgomp1|libtinfo6|libboost.*|libicu.*|icu-devtools|libxml2.*|libmsgpack-cxx-dev|libnsl.*'
 spared+='|libtirpc.*|rpcsvc-proto|libgssrpc4|libkadm5.*|libkdb5.*|liblzma5|comerr-dev|krb5-multidev|libkrb5-dev'
 spared+='|libnorm-dev|libpgm-dev|libsodium-dev|libbsd-dev|libmd-dev|libaec-dev|libcurl4-openssl-dev|libjpeg.*'
-spared+='|libgmp-dev|libgmpxx.*|libgnutls.+[^0]|libgnutls-dane0|libunbound8|libevent.*|libidn2-dev|libp11-kit-dev'
-spared+='|libtasn1-6-dev|nettle-dev|hdf5-helpers|libhdf5-cpp.*|libhdf5-.*fortran.*|libhdf5-hl.*)$'
+spared+='|libgmp-dev|libgmpxx.*|libgnutlsxx.*|libgnutls-.*|libgnutls28-dev|libdb5.*|libsasl2-modules-db'
+spared+='|libunbound8|libevent.*|libidn2-dev|libp11-kit-dev|libtasn1-6-dev|nettle-dev|hdf5-helpers|libhdf5-cpp.*|libhdf5-.*fortran.*|libhdf5-hl.*)$'
 
 # All packages that a bare Debian would install, less those.
 packages() {
