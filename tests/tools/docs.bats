@@ -172,6 +172,26 @@ typed() {
     [ ${#missing[@]} -eq 0 ] || fail "$(printf '%s\n' "${missing[@]}")"
 }
 
+@test "docs: every command on the pages is one that its program takes" {
+    local wrong=() n=0
+    while IFS=$'\t' read -r page command; do
+        n=$((n + 1))
+        eval "set -- $command"
+        case $1 in
+        *.sh)
+            known=$("$ROOT/pipelines/${1##*pipelines/}" --help)
+            for word in "${@:2}"; do
+                [ "$word" != -- ] || break
+                [[ $word != --* ]] || grep -qw -e "${word%%=*}" <<<"$known" || wrong+=("$page: $command: $word")
+            done ;;
+        *lca-report) ;;         # a folder, and nothing else
+        *) said=$("${1##*/}" "${@:2}" --print-config 2>&1 >/dev/null) || wrong+=("$page: $command: $said") ;;
+        esac
+    done < <(cd "$ROOT" && "$PYTHON" tests/commands.py . README.md docs/*.md)
+    [ "$n" -gt 150 ]
+    [ ${#wrong[@]} -eq 0 ] || fail "$(printf '%s\n' "${wrong[@]}")"
+}
+
 @test "docs: README and lca(7) name every program" {
     for source in "$ROOT"/src/tools/lca-*; do
         name=$(basename "${source%.*}")
