@@ -266,7 +266,7 @@ check() {
     [ -x "bin/lca-grad" ] || return
     local unit
     for unit in backend-test eval-test eval-conv-test; do
-        step "$unit" 120 unit $unit
+        step "$unit" 240 unit $unit
     done
     step data 60 check_data
     step "gradients against double" 150 precisions_of_all
