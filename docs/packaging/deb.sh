@@ -13,7 +13,11 @@ rm -rf "$work"
 mkdir -p "$root/DEBIAN" "$work/debian"
 make --no-print-directory -j"$(nproc)" install DESTDIR="$PWD/$root" PREFIX=/usr
 
-strip --strip-unneeded "$root"/usr/bin/*
+programs=()
+for program in "$root"/usr/bin/*; do
+    [ "$(head -c 4 "$program")" != $'\x7fELF' ] || programs+=("$program")     # others are scripts
+done
+strip --strip-unneeded "${programs[@]}"
 strip --strip-debug "$root"/usr/lib/liblca.a
 find "$root/usr/share/man" -name '*.[157]' -exec gzip -9n {} +
 rm "$doc/LICENSE"
@@ -27,7 +31,7 @@ printf 'lca (%s) unstable; urgency=medium\n\n  * Version %s.\n\n -- %s  %s\n' "$
 
 # dpkg-shlibdeps wants a source package's control file
 printf 'Source: lca\n\nPackage: lca\nArchitecture: any\n' >"$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps -O --ignore-missing-info root/usr/bin/* 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
+depends=$(cd "$work" && dpkg-shlibdeps -O --ignore-missing-info "${programs[@]#"$work"/}" 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 cat >"$root/DEBIAN/control" <<END
 Package: lca
 Version: $version
