@@ -23,7 +23,8 @@ neurons=$(printf ' --neuron dense1:%d' 0 1 2 3 4 5 6 7)
 once fc mnist-fc --by-class --filter units,oscillation,spread,classes,overfit --filter "params -k 50$neurons" \
     --filter 'moments --of lca,move,eff' --filter 'correlation --window 880'
 once trace mnist-fc --record --examples 11000 --heldout 1000 --iterations 210 --filter oscillation
-once lenet mnist-lenet --examples 5000 --heldout 1000 --iterations 60 --filter units,spread,overfit,moments,params \
+once lenet mnist-lenet --record --by-class --examples 5000 --heldout 1000 --iterations 60 \
+    --filter units,spread,overfit,moments,classes,oscillation --filter "params -k 50${neurons//dense1/conv1}" \
     --filter 'correlation --window 60'
 for seed in 1 2 3 4 5; do
     once seed-$seed mnist-fc --examples 11000 --heldout 0 --iterations 220 --seed $seed
@@ -49,7 +50,10 @@ lca-plot animation --pictures 24 --out "$to/animation.gif" fc
 for kind in heatmap curves; do
     lca-plot $kind --out "$to/lenet-$kind.png" lenet
 done
-for kind in layers cumulative; do
+for kind in loss helping histogram parameter-helping layers cumulative moments correlation classes surrogate overfit; do
     lca-plot $kind --out "$to/lenet-$kind.svg" lenet
 done
+lca-plot saliency --out "$to/lenet-saliency.png" lenet
+[ -e lenet.trace.lca ] || lca-oscillation --in lenet/lca.lca --trace hurting:dense2 --trace helping:dense2 --out lenet.trace.lca
+lca-plot oscillation --out "$to/lenet-oscillation.svg" lenet.trace.lca
 du -ch "$to"/*.svg "$to"/*.png "$to"/*.gif | tail -n 1

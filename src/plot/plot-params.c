@@ -60,6 +60,7 @@ int lca_plot_oscillation(struct lca_plot *p, struct lca_err *err)
     const struct lca_plot_agg *first = lca_plot_first(p, 0, "traces", err);
     char name[LABEL];
     int64_t m[3];
+    double low[TRACES][3] = {{0}}, high[TRACES][3] = {{0}};     /* each axis has 0 on it */
     if (!first)
         return -1;
     uint64_t all = lca_plot_size(first, "parameter"), n = all < TRACES ? all : TRACES;
@@ -79,8 +80,12 @@ int lca_plot_oscillation(struct lca_plot *p, struct lca_err *err)
             if (lca_plot_like(p, a, first, err) < 0)
                 return -1;
             fprintf(to, "%" PRIu64 "\t", a->it);
-            for (int k = 0; k < 3; k++)
-                lca_plot_number(to, a->v[i * width + (uint64_t)m[k]], k < 2 ? '\t' : '\n');
+            for (int k = 0; k < 3; k++) {
+                double v = a->v[i * width + (uint64_t)m[k]];
+                lca_plot_number(to, v, k < 2 ? '\t' : '\n');
+                low[i][k] = fmin(low[i][k], v);
+                high[i][k] = fmax(high[i][k], v);
+            }
         }
     }
     lca_plot_title(p, "Single parameters: where they moved, their gradient, and what they did", 3, (int)n);
@@ -93,6 +98,10 @@ int lca_plot_oscillation(struct lca_plot *p, struct lca_err *err)
         for (uint64_t i = 0; i < n; i++) {
             fprintf(s, "set ylabel '%s'\n", i > 0 ? "" : k == 0 ? "movement" : k == 1 ? "gradient (nat)" : "A (nat)");
             fprintf(s, "set format y '%s'\n", k == 2 ? "%.1e" : "%g");
+            if (high[i][k] > low[i][k])
+                fprintf(s, "set ytics %g\n", lca_plot_tics(high[i][k] - low[i][k], 4));
+            else
+                fprintf(s, "set ytics autofreq\n");
             if (k == 0)
                 fprintf(s, "set title %s offset 0,-0.5\n",
                         lca_plot_quote(lca_plot_label(first, "parameter", i, name, sizeof name)).text);
