@@ -55,5 +55,5 @@ for kind in loss helping histogram parameter-helping layers cumulative moments c
 done
 lca-plot saliency --out "$to/lenet-saliency.png" lenet
 [ -e lenet.trace.lca ] || lca-oscillation --in lenet/lca.lca --trace hurting:dense2 --trace helping:dense2 --out lenet.trace.lca
-lca-plot oscillation --out "$to/lenet-oscillation.svg" lenet.trace.lca
+lca-plot oscillation --out "$to/lenet-oscillation.png" lenet.trace.lca
 du -ch "$to"/*.svg "$to"/*.png "$to"/*.gif | tail -n 1
