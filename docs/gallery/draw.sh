@@ -56,4 +56,5 @@ done
 lca-plot saliency --out "$to/lenet-saliency.png" lenet
 [ -e lenet.trace.lca ] || lca-oscillation --in lenet/lca.lca --trace hurting:dense2 --trace helping:dense2 --out lenet.trace.lca
 lca-plot oscillation --out "$to/lenet-oscillation.png" lenet.trace.lca
+! command -v optipng >/dev/null || optipng -quiet -o2 "$to"/*.png      # the same pixels in fewer bytes
 du -ch "$to"/*.svg "$to"/*.png "$to"/*.gif | tail -n 1
