@@ -244,6 +244,8 @@ for k, plain in enumerate(of_kind(read('b.lca'), 'lca')):
         workers+=($!)
     done
     wait $main
+    # one that has started too late for this pool would wait for another
+    kill "${workers[@]}" 2>/dev/null || true
     for w in "${workers[@]}"; do wait "$w"; done
     cmp a.lca b.lca
     # and another chunk is another surface: another run
