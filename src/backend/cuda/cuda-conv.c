@@ -43,12 +43,6 @@ static size_t conv_state(const struct lca_device *d, const struct lca_geometry *
     return conv_of(g, NULL).bytes;
 }
 
-static struct lca_cuda_rows rows_of(const struct lca_call *c)
-{
-    const struct lca_shape s = c->g->out;
-    return (struct lca_cuda_rows){c->n, s.h * s.w, s.c, lca_ld(lca_shape_size(s))};
-}
-
 /* ---- patches ---- */
 
 static uint32_t examples_at_once(const struct lca_geometry *g, uint32_t n)
@@ -89,7 +83,7 @@ static void forward_by_patches(struct lca_device *d, const struct lca_call *c, c
     struct lca_cuda_matrix patch = {p.patch, s->K, false}, w = {c->kernel, s->out, false};
     for (uint32_t e = 0, n; e < c->n; e += n) {
         n = block(&p, c->n, e);
-        struct lca_cuda_rows r = rows_of(c);
+        struct lca_cuda_rows r = lca_cuda_rows_of(c);
         r.n = n;
         lca_cuda_ok(d, lca_cu_patches(d->stream, c->g, n, c->x + e * s->ld_in, p.patch), "convolution");
         lca_cuda_multiply(d, patch, w, p.row, s->out, n * p.rows, s->out, s->K, false);
@@ -172,10 +166,11 @@ static void conv_forward(struct lca_device *d, const struct lca_call *c)
         struct halves h = halves_of(c->g, c->n, c->scratch);
         lca_cuda_ok(d, lca_cu_to_bf16(d->stream, c->n * s.ld_in, c->x, h.x), "convolution");
         lca_cuda_plan_run(d, p, h.x, s.w, h.y);
-        lca_cuda_ok(d, lca_cu_bias_bf16(d->stream, rows_of(c), h.y, s.bias, c->relu, c->y), "convolution");
+        lca_cuda_ok(d, lca_cu_bias_bf16(d->stream, lca_cuda_rows_of(c), h.y, s.bias, c->relu, c->y), "convolution");
     } else {
         lca_cuda_plan_run(d, p, c->x, s.w, c->y);
-        lca_cuda_ok(d, lca_cu_bias(d->stream, rows_of(c), c->y, s.ld_out, s.bias, c->relu, c->y), "convolution");
+        lca_cuda_ok(d, lca_cu_bias(d->stream, lca_cuda_rows_of(c), c->y, s.ld_out, s.bias, c->relu, c->y),
+                    "convolution");
     }
 }
 
@@ -215,7 +210,8 @@ static void conv_backward(struct lca_device *d, const struct lca_call *c)
 {
     struct conv s = conv_of(c->g, c->state);
     struct halves h = halves_of(c->g, c->n, c->scratch);
-    lca_cuda_ok(d, lca_cu_bias_gradient(d->stream, rows_of(c), c->dy, c->relu ? c->y : NULL, d->partial, s.dbias),
+    lca_cuda_ok(d,
+                lca_cu_bias_gradient(d->stream, lca_cuda_rows_of(c), c->dy, c->relu ? c->y : NULL, d->partial, s.dbias),
                 "convolution");
     to_kernel(d, c, &s, &h);
     if (c->dx)

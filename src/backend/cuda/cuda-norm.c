@@ -36,12 +36,6 @@ static size_t norm_state(const struct lca_device *d, const struct lca_geometry *
     return bytes;
 }
 
-static struct lca_cuda_rows rows_of(const struct lca_call *c)
-{
-    const struct lca_shape s = c->g->out;
-    return (struct lca_cuda_rows){c->n, s.h * s.w, s.c, lca_ld(lca_shape_size(s))};
-}
-
 static double rows_in_all(const struct lca_call *c)
 {
     return (double)c->total * c->g->out.h * c->g->out.w;
@@ -56,7 +50,7 @@ static void norm_observe(struct lca_device *d, const struct lca_call *c)
 {
     size_t bytes;
     struct lca_cuda_norm s = norm_of(c->g, c->state, &bytes);
-    lca_cuda_ok(d, lca_cu_norm_observe(d->stream, rows_of(c), c->x, &s, d->partial), "batch norm");
+    lca_cuda_ok(d, lca_cu_norm_observe(d->stream, lca_cuda_rows_of(c), c->x, &s, d->partial), "batch norm");
 }
 
 static void norm_settle(struct lca_device *d, const struct lca_call *c)
@@ -71,14 +65,15 @@ static void norm_forward(struct lca_device *d, const struct lca_call *c)
 {
     size_t bytes;
     struct lca_cuda_norm s = norm_of(c->g, c->state, &bytes);
-    lca_cuda_ok(d, lca_cu_norm_forward(d->stream, rows_of(c), c->x, &s, c->relu, c->y), "batch norm");
+    lca_cuda_ok(d, lca_cu_norm_forward(d->stream, lca_cuda_rows_of(c), c->x, &s, c->relu, c->y), "batch norm");
 }
 
 static void norm_backward(struct lca_device *d, const struct lca_call *c)
 {
     size_t bytes;
     struct lca_cuda_norm s = norm_of(c->g, c->state, &bytes);
-    lca_cuda_ok(d, lca_cu_norm_backward(d->stream, rows_of(c), c->x, c->dy, c->relu, &s, d->partial), "batch norm");
+    lca_cuda_ok(d, lca_cu_norm_backward(d->stream, lca_cuda_rows_of(c), c->x, c->dy, c->relu, &s, d->partial),
+                "batch norm");
 }
 
 static void norm_settle_back(struct lca_device *d, const struct lca_call *c)
@@ -92,7 +87,7 @@ static void norm_spread(struct lca_device *d, const struct lca_call *c)
 {
     size_t bytes;
     struct lca_cuda_norm s = norm_of(c->g, c->state, &bytes);
-    lca_cuda_ok(d, lca_cu_norm_spread(d->stream, rows_of(c), c->x, c->dy, c->relu, &s, c->dx, c->dx_adds),
+    lca_cuda_ok(d, lca_cu_norm_spread(d->stream, lca_cuda_rows_of(c), c->x, c->dy, c->relu, &s, c->dx, c->dx_adds),
                 "batch norm");
 }
 

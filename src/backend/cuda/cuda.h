@@ -55,6 +55,13 @@ struct lca_cuda_matrix {
 void lca_cuda_multiply(struct lca_device *d, struct lca_cuda_matrix a, struct lca_cuda_matrix b, float *c, size_t ldc,
                        size_t m, size_t n, size_t k, bool add);
 
+/* A call's output as rows of channels. */
+static inline struct lca_cuda_rows lca_cuda_rows_of(const struct lca_call *c)
+{
+    const struct lca_shape s = c->g->out;
+    return (struct lca_cuda_rows){c->n, s.h * s.w, s.c, lca_ld(lca_shape_size(s))};
+}
+
 extern const struct lca_layer_ops lca_cuda_dense, lca_cuda_conv, lca_cuda_batchnorm, lca_cuda_maxpool, lca_cuda_avgpool,
     lca_cuda_gap, lca_cuda_relu, lca_cuda_add, lca_cuda_dropout;
 
