@@ -63,6 +63,7 @@ F=$BATS_FILE_TMPDIR
 HUB=(env LCA_KEY="$F/hub.key" LCA_PEERS="$F/peers")
 key() { echo env LCA_KEY="$F/$1.key" LCA_SERVER_KEY="$F/hub.pub"; }
 
-integrate() { echo lca-integrate --in "$F/thetas.lca" --chunk 250 "$@"; }
+# of a part of the thetas, or all of them
+integrate() { echo lca-integrate --in "${thetas:-$F/thetas.lca}" --chunk 250 "$@"; }
 grad() { echo lca-grad --data "$F/d" "$@"; }
 same() { cmp "$F/reference.lca" "$1"; }

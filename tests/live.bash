@@ -25,6 +25,23 @@ bg() {
     pid[$1]=$!
 }
 
+# part PIPE FILE BYTES...: PIPE gives FILE up to the first of BYTES, and goes on to the next, or to
+# the end, with each `more PIPE`. What reads it is not over before a test has acted, however late a
+# busy machine lets it act, or however fast that run is.
+part() {
+    mkfifo "$1"
+    bg "$1.feeder" bash -c 'exec >"$1"
+        at=0
+        for to in "${@:3}"; do
+            tail -c "+$((at + 1))" "$2" | head -c $((to - at))
+            at=$to
+            until [ -e "$1.more" ]; do sleep 0.02; done
+            rm "$1.more"
+        done
+        exec tail -c "+$((at + 1))" "$2"' - "$@"
+}
+more() { touch "$1.more"; }
+
 # ends NAME STATUS [TEXT]: waits for it; its messages match TEXT.
 ends() {
     local status=0

@@ -37,11 +37,14 @@ order() {
 
 @test "two hosts: a partition that heals loses nothing" {
     make_hosts
+    part thetas "$F/thetas.lca" 4000000
+    thetas=thetas
     on a integrate "${HUB[@]}" $(integrate --pool tcp://10.111.0.1:5000 --out tcp://10.111.0.1:5001 --expect r)
     on b w1 $(key one) $(grad --pool tcp://10.111.0.1:5000)
     on b r $(key two) lca-cat --name r --in tcp://10.111.0.1:5001 --out out.lca
     until_true has out.lca 2000000
     cable down
+    more thetas
     until_true still out.lca
     kill -0 "${pid[integrate]}"
     cable up
@@ -54,10 +57,13 @@ order() {
 
 @test "two hosts: what a worker had goes to another when its host is gone" {
     make_hosts
+    part thetas "$F/thetas.lca" 4000000
+    thetas=thetas
     on a integrate "${HUB[@]}" $(integrate --verbose --pool tcp://10.111.0.1:5000 --out out.lca)
     on b far $(key one) $(grad --name far --pool tcp://10.111.0.1:5000)
     until_true has out.lca 2000000
     cable down
+    more thetas
     until_true still out.lca        # the far worker has units, and nobody else is there
     on a near $(key two) $(grad --name near --pool tcp://10.111.0.1:5000)
     ends integrate 0 'far (late|slow) on unit [0-9]+, also given to near'
@@ -80,6 +86,8 @@ order() {
 @test "a partition that heals, then a connection that is cut: pool and stream go on" {
     pool=$(free_port)
     lca=$(free_port)
+    part thetas "$F/thetas.lca" 4000000 7000000
+    thetas=thetas
     bg integrate "${HUB[@]}" $(integrate --pool "tcp://127.0.0.1:$pool" --out "tcp://127.0.0.1:$lca" --expect r)
     relay to_pool "$pool"
     relay to_lca "$lca"
@@ -87,11 +95,13 @@ order() {
     bg r $(key two) lca-cat --name r --in "tcp://127.0.0.1:$(port to_lca)" --out out.lca
     until_true has out.lca 2000000
     order stall
+    more thetas
     until_true still out.lca
     order go
-    until_true has out.lca 6000000
+    until_true has out.lca 5000000
     run ! grep -E 'lost|gone' integrate.err r.err w1.err
     order cut
+    more thetas
     until_true says w1 'the pool has gone, trying again'
     until_true says r 'connection lost at seq [0-9]+, trying again'
     order go

@@ -30,9 +30,10 @@ same() {
     for f in "$1" "$BATS_FILE_TMPDIR/lca.lca"; do lca-tap --json --kind lca "$f" | md5sum; done | uniq -c | grep -q '^ *2 '
 }
 
-# held NAME FILE: NAME, the only worker, stands still with work that the run waits for.
+# held NAME FILE: NAME, the only worker, stands still with work that the run waits for, of thetas.
 held() {
     kill -STOP "${pid[$1]}"
+    more thetas
     until_true still "$2"
 }
 
@@ -74,10 +75,8 @@ held() {
 }
 
 @test "an integrator killed and started again has another address: its workers and readers find it" {
-    # a training that stands still, so that the run cannot be over when it is killed
-    mkfifo training.out
-    bg training sh -c "head -c 5000000 '$BATS_FILE_TMPDIR/thetas.lca'; exec sleep 60"
-    thetas=training.out integrate run --out tcp://127.0.0.1:0,at:lca --expect recorder
+    part thetas "$BATS_FILE_TMPDIR/thetas.lca" 5000000
+    thetas=thetas integrate run --out tcp://127.0.0.1:0,at:lca --expect recorder
     grad one --pool at:pool
     bg recorder lca-cat --in at:lca --name recorder --out run.lca
     until_true has run.lca 2000000
@@ -137,7 +136,8 @@ held() {
 }
 
 @test "told to leave while it has work: that is done, nothing is done again, another takes over" {
-    pool=ipc:pool integrate run --out run.lca
+    part thetas "$BATS_FILE_TMPDIR/thetas.lca" 4000000
+    thetas=thetas pool=ipc:pool integrate run --out run.lca
     grad one --pool ipc:pool
     until_true has run.lca 1000000
     held one run.lca
@@ -155,7 +155,8 @@ held() {
 }
 
 @test "told twice while it has work: ends at once with 130, others do the work" {
-    pool=ipc:pool integrate run --out run.lca
+    part thetas "$BATS_FILE_TMPDIR/thetas.lca" 4000000
+    thetas=thetas pool=ipc:pool integrate run --out run.lca
     # without threads of OpenBLAS both signals wait for the one that reads them
     OPENBLAS_NUM_THREADS=1 bg one env --default-signal=INT lca-grad --data "$BATS_FILE_TMPDIR/d" --name one --pool ipc:pool
     until_true has run.lca 1000000
@@ -180,7 +181,8 @@ held() {
     kill -TERM "${pid[two]}"
     ends one 0
     ends two 0
-    pool=ipc:pool integrate run --out run.lca
+    part thetas "$BATS_FILE_TMPDIR/thetas.lca" 4000000
+    thetas=thetas pool=ipc:pool integrate run --out run.lca
     grad three --pool ipc:pool
     until_true has run.lca 1000000
     kill -9 "${pid[run]}"
@@ -191,11 +193,9 @@ held() {
 
 @test "told to leave while the pool stands still: does not wait for it for ever" {
     # the trainer pauses, so that all work is done; then the pool stops
-    mkfifo theta
-    pool=ipc:pool integrate run --in theta --out run.lca
+    part thetas "$BATS_FILE_TMPDIR/thetas.lca" 4000000
+    thetas=thetas pool=ipc:pool integrate run --out run.lca
     grad one --pool ipc:pool
-    exec 5>theta
-    head -c 4000000 "$BATS_FILE_TMPDIR/thetas.lca" >&5
     until_true has run.lca 1000000
     until_true still run.lca
     kill -STOP "${pid[run]}"
@@ -203,8 +203,7 @@ held() {
     ends one 0
     kill -CONT "${pid[run]}"
     grad two --pool ipc:pool
-    tail -c +4000001 "$BATS_FILE_TMPDIR/thetas.lca" >&5
-    exec 5>&-
+    more thetas
     ends run 0
     ends two 0
     same run.lca
