@@ -226,6 +226,17 @@ tidy() {
     [ -z "$plot" ] || figures
 }
 
+# run ARGUMENT...: lca-run, which is told what the script is told, and ends in order.
+run() {
+    lca-run "$@" <&0 &
+    local child=$! status=0
+    trap 'kill -INT $child 2>/dev/null || true' INT TERM HUP
+    while kill -0 $child 2>/dev/null; do wait $child || true; done
+    wait $child || status=$?
+    trap - INT TERM HUP
+    return $status
+}
+
 resume() {
     local of status=0
     [ -e "$resume/run.json" ] || die "$resume holds no run: there is nothing to go on with"
@@ -233,7 +244,7 @@ resume() {
     [ "$of" = "$name" ] || die "$resume holds a run of $of: pipelines/$of.sh --resume $resume"
     out=$(cd "$resume" && pwd)
     jq -e '.options | index("--plot")' "$resume/run.json" >/dev/null && plot=1
-    lca-run --resume "$out" || status=$?
+    run --resume "$out" || status=$?
     [ $status -ne 0 ] || tidy
     return $status
 }
@@ -255,7 +266,7 @@ pipeline() {
     arguments
     stages >"$out/stages"
     local status=0
-    lca-run --out "$out" --progress ipc:lca --iterations "$iterations" \
+    run --out "$out" --progress ipc:lca --iterations "$iterations" \
         --set "workers=$workers" --set "device=\"$device\"" --run "pipeline=\"$name\"" \
         --run "data=$(lca-data show --json "$file" | jq -c '{name, sha256, sets}')" \
         --run "options=$(jq -cn '$ARGS.positional' --args -- "$@")" "$out/stages" || status=$?

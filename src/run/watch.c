@@ -35,6 +35,8 @@ struct state {
     struct child tap;
     int live, live_others;          /* leaders alive: all, those that are no workers */
     int interrupts;
+    bool by_parent;                 /* the first of them came from it, .. */
+    double interrupted_at;
     bool failed, stopping;          /* a stage has failed; SIGTERM has been sent */
     double begun;
     double kill_at, spare_at;       /* when to SIGKILL, to stop spare workers; 0: never */
@@ -157,9 +159,20 @@ static void stop(struct state *s, double grace)
         s->kill_at = at;
 }
 
-static void interrupt(struct state *s)
+/* Of the terminal, or of a whole process group, a script and we have the same signal; a script
+ * that passes it on tells us twice. */
+static bool passed_on(const struct state *s, pid_t from)
 {
+    return s->interrupts == 1 && (from == getppid()) != s->by_parent && lca_now() < s->interrupted_at + 1;
+}
+
+static void interrupt(struct state *s, pid_t from)
+{
+    if (passed_on(s, from))
+        return;
     if (++s->interrupts == 1) {
+        s->by_parent = from == getppid();
+        s->interrupted_at = lca_now();
         lca_screen_say(s->w->screen, "interrupted: the stages finish what is under way; "
                        "once more to abort");
         if (!s->stopping)
@@ -309,7 +322,7 @@ static void turn(struct state *s, double until)
         if (info.ssi_signo == SIGUSR1)
             tell(s);
         else if (info.ssi_signo != SIGCHLD)
-            interrupt(s);
+            interrupt(s, (pid_t)info.ssi_pid);
     }
     reap(s);
     read_lines(s);

@@ -131,15 +131,36 @@ small() {
     assert_output --partial "does not divide"
 }
 
-@test "Ctrl-C ends in order: status interrupted, a readable recording, exit 130" {
-    "$ROOT/pipelines/demo.sh" --data synth:1,2000 --iterations 100000 --record --out stopped >stopped.txt 2>&1 3>&- &
+# endless OUT: a run in a process group of its own, which is $pipeline, once it records.
+endless() {
+    set -m
+    "$ROOT/pipelines/demo.sh" --data synth:1,2000 --iterations 100000 --record --out "$1" >"$1.txt" 2>&1 3>&- &
     pipeline=$!
-    until [ -s stopped/lca.lca ] && [ "$(stat -c %s stopped/lca.lca)" -gt 2000000 ]; do
+    set +m
+    until [ -s "$1/lca.lca" ] && [ "$(stat -c %s "$1/lca.lca")" -gt 2000000 ]; do
         kill -0 $pipeline
         sleep 0.05
     done
-    # as a terminal does: to lca-run, which passes it on
-    kill -INT "$(pgrep -of "^lca-run --out $PWD/stopped ")"
+}
+
+@test "the script told to stop, alone or with its group: the run ends in order, and once" {
+    for whom in '' -; do
+        endless "told$whom"
+        kill -TERM -- "$whom$pipeline"
+        status=0
+        wait $pipeline || status=$?
+        assert_equal $status 130
+        assert_equal "$(jq -r .status "told$whom/summary.json")" interrupted
+        run ! grep -q aborted "told$whom.txt"
+        run -0 lca-check --in "told$whom/lca.lca"
+        run ! pgrep -f "^lca-[a-z]* .*$PWD/told$whom/"
+    done
+}
+
+@test "Ctrl-C ends in order: status interrupted, a readable recording, exit 130" {
+    endless stopped
+    # as a terminal does: to lca-run too, which passes it on
+    kill -INT -- -$pipeline
     status=0
     wait $pipeline || status=$?
     assert_equal $status 130
