@@ -226,8 +226,8 @@ tidy() {
     [ -z "$plot" ] || figures
 }
 
-# run ARGUMENT...: lca-run, which is told what the script is told, and ends in order.
-run() {
+# launch ARGUMENT...: lca-run, which is told what the script is told, and ends in order.
+launch() {
     lca-run "$@" <&0 &
     local child=$! status=0
     trap 'kill -INT $child 2>/dev/null || true' INT TERM HUP
@@ -244,7 +244,7 @@ resume() {
     [ "$of" = "$name" ] || die "$resume holds a run of $of: pipelines/$of.sh --resume $resume"
     out=$(cd "$resume" && pwd)
     jq -e '.options | index("--plot")' "$resume/run.json" >/dev/null && plot=1
-    run --resume "$out" || status=$?
+    launch --resume "$out" || status=$?
     [ $status -ne 0 ] || tidy
     return $status
 }
@@ -266,7 +266,7 @@ pipeline() {
     arguments
     stages >"$out/stages"
     local status=0
-    run --out "$out" --progress ipc:lca --iterations "$iterations" \
+    launch --out "$out" --progress ipc:lca --iterations "$iterations" \
         --set "workers=$workers" --set "device=\"$device\"" --run "pipeline=\"$name\"" \
         --run "data=$(lca-data show --json "$file" | jq -c '{name, sha256, sets}')" \
         --run "options=$(jq -cn '$ARGS.positional' --args -- "$@")" "$out/stages" || status=$?

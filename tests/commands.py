@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
-"""commands.py ROOT PAGE...: every command of ours in the pages' indented and fenced blocks, one
-per line with its page: "docs/howto.md<TAB>lca-check --in run.lca". Words are kept as they are,
-redirections and what comes after | or & are cut off; lines continued by \\ are joined."""
+"""What the pages say to type.
+
+    commands.py ROOT PAGE...: every command of ours in the pages' indented and fenced blocks, one
+    per line with its page: "docs/howto.md<TAB>lca-check --in run.lca". Words are kept as they are,
+    redirections and what comes after | or & are cut off; lines continued by \\ are joined.
+
+    commands.py --script PAGE: the blocks that have such a command, or another that works on what
+    they leave, whole, as a script."""
 import re
 import shlex
 import sys
 
+OTHERS = re.compile(r'^(jq|cmp|cp|cat|curl|for) ')
 OURS = re.compile(r'^(?:\S*/)?(lca-[a-z]+|pipelines/[a-z0-9-]+\.sh)$')
 
 
@@ -46,8 +52,16 @@ def simple(line):
         yield command[:max(cut, 0)]
 
 
-for page in sys.argv[2:]:
-    for line in blocks(open(sys.argv[1] + '/' + page).read()):
-        for command in simple(line):
-            if command and OURS.match(command[0]) and '...' not in command:
+def ours(line):
+    return [c for c in simple(line) if c and OURS.match(c[0]) and '...' not in c]
+
+
+if sys.argv[1] == '--script':
+    for block in re.split(r'\n\n+', '\n'.join(blocks(open(sys.argv[2]).read()))):
+        if any(ours(line) or OTHERS.match(line) for line in block.split('\n')):
+            print(block)
+else:
+    for page in sys.argv[2:]:
+        for line in blocks(open(sys.argv[1] + '/' + page).read()):
+            for command in ours(line):
                 print(page + '\t' + ' '.join(shlex.quote(w) for w in command))
