@@ -12,7 +12,7 @@ import shlex
 import sys
 
 OTHERS = re.compile(r'^(jq|cmp|cp|cat|curl|for) ')
-OURS = re.compile(r'^(?:\S*/)?(lca-[a-z]+|pipelines/[a-z0-9-]+\.sh)$')
+OURS = re.compile(r'^(?:\S*/)?(lca-[a-z]+|pipelines/(slurm/)?[a-z0-9-]+\.sh|tests/[a-z]+/[a-z-]+\.(sh|py))$')
 
 
 def blocks(text):

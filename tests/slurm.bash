@@ -45,7 +45,7 @@ SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=1,bf_interval=1
 KillWait=5
 SlurmdParameters=config_overrides
-NodeName=one NodeHostname=$host NodeAddr=127.0.0.1 CPUs=8 State=UNKNOWN
+NodeName=one NodeHostname=$host NodeAddr=127.0.0.1 CPUs=8 Features=zen4 State=UNKNOWN
 PartitionName=all Nodes=one Default=YES State=UP
 EOF
 }

@@ -134,3 +134,27 @@ recorder() {
     assert_output '["ok",true,0]'
     assert_file_not_exist out/pool
 }
+
+@test "as the page on clusters says: submitted, cut off, gone on with" {
+    need_data mnist
+    ln -s "$(dirname "$(command -v lca-grad)")" bin
+    ln -s "$ROOT/pipelines" pipelines
+    short=" --iterations 40 --examples 1000 --heldout 100"
+    "$PYTHON" "$ROOT/tests/commands.py" --script "$ROOT/docs/clusters.md" |
+        sed -n "s|/shared/me|$PWD/shared|g; s|32 --run|2 --host 127.0.0.1 --run|
+            s|fetch mnist|& --mirror file://$(cd "$DATA" && pwd)/mnist|p; /submit.sh/p" >script
+    assert_equal "$(wc -l <script)" 3
+    mkdir shared
+    sed "2s|\$|$short|; 3d" script | bash -e 3>&-
+    read -r run array <shared/run1/jobs
+    until_true [ -e shared/run1/run.json ]
+    scancel --quiet "$run"
+    until_true gone "$run"
+    until_true gone "$array"
+    [ "$(jq -r .status shared/run1/summary.json)" = ok ] || sed -n 3p script | bash -e 3>&-
+    read -r run array <shared/run1/jobs
+    until_true gone "$run"
+    until_true gone "$array"
+    run jq -c '[.status, .iterations]' shared/run1/summary.json
+    assert_output '["ok",40]'
+}

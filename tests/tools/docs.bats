@@ -47,27 +47,6 @@ make_stream() {
     assert_success
 }
 
-@test "docs: the recipes of taps and swaps run" {
-    lca-data make synth:1,1100 --out digits.data >/dev/null
-    page_block "$PAGES/taps-and-swaps.md" stages | sed 's/--iterations 500/--iterations 3/' > stages
-    page_block "$PAGES/taps-and-swaps.md" replay > replay
-    assert_file_contains stages '^train: .*--iterations 3 '
-    lca-run --quiet --out out stages 3>&-
-    lca-run --quiet --out replayed replay 3>&-
-    run cmp out/layers.jsonl replayed/layers.jsonl
-    assert_success
-    # the stage file with layers.py in place of lca-layers, by the page's own sed
-    export PYTHONPATH=$ROOT/src/python
-    sed -n "/^    sed -e 's|^layers:/,/> swapped\$/p" "$PAGES/taps-and-swaps.md" |
-        sed "s|docs/examples/layers.py|$PAGES/examples/layers.py|" > edit
-    bash edit
-    lca-run --quiet --out swapped.out swapped 3>&-
-    local sums='select(.kind == "layers") | [.it, .set, (.data | map(. * 1e9 | round))]'
-    run jq -c "$sums" swapped.out/layers.jsonl
-    assert_output "$(jq -c "$sums" out/layers.jsonl)"
-    assert_equal "${#lines[@]}" 6
-}
-
 @test "docs: the page on Python shows the examples as they are, and its code is Python" {
     awk '/^```python/ { f = 1; next } /^```/ { f = 0 } f && !/^ *\.\.\.$/' "$PAGES/python.md" > shown
     while IFS= read -r line; do
@@ -82,34 +61,6 @@ assert len(blocks) >= 4
 for block in blocks:
     ast.parse(textwrap.dedent(block))
 PY
-}
-
-@test "docs: the runs of the page on Python: a training watched, a network that only PyTorch knows" {
-    "$PYTHON" -c 'import torch' 2>/dev/null || skip "no python3-torch"
-    export PYTHONPATH=$ROOT/src/python
-    lca-data make synth:1,1100 --out digits.data >/dev/null
-    for run in watched external; do
-        page_block "$PAGES/python.md" $run |
-            sed "s|docs/examples|$PAGES/examples|; s/ 60\$/ 12/; s/work\*2/work/" > $run
-        lca-run --quiet --out $run.out $run 3>&-
-        assert_equal "$(jq -c '[.status, .iterations]' $run.out/summary.json)" '["ok",12]'
-        # each set's totals are the change of its loss
-        run jq -e --slurpfile layers $run.out/layers.jsonl '
-            ([$layers[] | select(.kind == "layers_total" and .set == "train").data[]] | add) as $A
-            | .loss_last < .loss_first and (.loss_last - .loss_first - $A | fabs) < 1e-3' $run.out/summary.json
-        assert_success
-    done
-    assert_equal "$(jq -r '.network, .parameters' external.out/summary.json | xargs)" "transformer 2584"
-}
-
-@test "docs: the stage file of the page on pipelines runs" {
-    lca-data make synth:1,1100 --out digits.data >/dev/null
-    page_block "$PAGES/pipelines.md" stages | sed 's/--iterations 100/--iterations 3/' > stages
-    lca-run --quiet --out out stages 3>&-
-    # every key that it leaves is explained
-    for key in $(jq -r 'keys[]' out/summary.json); do
-        assert_file_contains "$PAGES/pipelines.md" "^|.*\`$key\`.*|.*|.*|"
-    done
 }
 
 # typed HOST: what the page on security has a person type there.
@@ -178,8 +129,9 @@ typed() {
         n=$((n + 1))
         eval "set -- $command"
         case $1 in
+        *.py) ;;                # files, and nothing else
         *.sh)
-            known=$("$ROOT/pipelines/${1##*pipelines/}" --help)
+            known=$("$ROOT/${1#/usr/local/share/lca/}" --help)
             for word in "${@:2}"; do
                 [ "$word" != -- ] || break
                 [[ $word != --* ]] || grep -qw -e "${word%%=*}" <<<"$known" || wrong+=("$page: $command: $word")

@@ -27,10 +27,14 @@ installed() {
     run ! grep -rIl "$BATS_FILE_TMPDIR" "$to"
 }
 
-@test "the demo runs from the installed files" {
-    installed "$to/share/lca/pipelines/demo.sh" --out run --iterations 3 --examples 1000 --workers 1 >demo.txt
-    grep -q "layer" demo.txt
-    [ "$(jq .iterations run/summary.json)" -eq 3 ]
+@test "the commands of the page on installing run from the installed files" {
+    "$PYTHON" "$ROOT/tests/commands.py" --script "$ROOT/docs/installing.md" |
+        sed "s|/usr/local|$to|; s|--out demo|& --iterations 3 --examples 1000 --workers 1|" >script
+    [ "$(grep -c 'lca-\|demo' script)" -ge 2 ]
+    installed bash -e script >said
+    grep -q "layer" said
+    grep -q $'max-pieces=16\tLCA_MAX_PIECES' said
+    [ "$(jq .iterations demo/summary.json)" -eq 3 ]
 }
 
 @test "a filter in C is built with pkg-config" {
