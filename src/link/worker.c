@@ -20,6 +20,7 @@ enum { SLOTS = 2 };
 struct kept {
     uint64_t pt, it, got;       /* got: parameters received */
     uint64_t used;              /* when, in messages: the least recent goes first */
+    uint64_t id;
     float *theta;
 };
 
@@ -39,7 +40,7 @@ struct lca_worker {
     struct kept kept[SLOTS];
     struct lca_job queue[SLOTS];
     int n_queue;
-    uint64_t clock;
+    uint64_t clock, n_theta;
     uint64_t n_done;            /* units computed, and .. */
     double sec;                 /* .. the seconds that it took */
     struct lca_patience patience;
@@ -94,6 +95,7 @@ static int take_theta(struct lca_worker *w, const struct lca_frame *f, struct lc
         k->pt = t->pt;
         k->it = t->it;
         k->got = 0;
+        k->id = ++w->n_theta;
     }
     k->used = ++w->clock;
     if (t->off != k->got || len > P - t->off || len == 0)
@@ -110,7 +112,7 @@ static int take_work(struct lca_worker *w, const struct lca_frame *f, struct lca
         return lca_fail(err, LCA_CORRUPT, "pool: work at point %" PRIu64 " came without its theta or beyond our slots",
                         f->u.work.pt);
     k->used = ++w->clock;
-    w->queue[w->n_queue++] = (struct lca_job){k->pt, f->u.work.u, k->it, k->theta};
+    w->queue[w->n_queue++] = (struct lca_job){k->pt, f->u.work.u, k->it, k->theta, k->id};
     return 0;
 }
 

@@ -18,6 +18,8 @@ struct lca_worker_opts {
 struct lca_job {
     uint64_t pt, u, it;
     const float *theta;         /* [P] */
+    uint64_t theta_id;          /* > 0; jobs of the same id have the same theta, also after a pool
+                                   has gone and come back */
 };
 
 /* The gradient of a unit, or of one class of it. */

@@ -37,6 +37,10 @@ struct lca_eval *lca_eval_new(const struct lca_net *net, const char *device,
 /* The numerics id of HEAD.num: "cpu/lca-0.1.0/openblas-0.3.21-Zen/avx512". */
 const char *lca_eval_num(const struct lca_eval *e);
 
+/* Names the theta of the calls that follow. Calls of one id have the same theta, which goes to
+ * the device once; with 0, as at the beginning, it goes with every call. */
+void lca_eval_theta(struct lca_eval *e, uint64_t id);
+
 /* Examples lo .. hi-1 at theta [P]. Fills *sum (nat, summed over the examples) and,
  * unless grad is NULL, grad [P], the gradient of that sum. */
 int lca_eval_unit(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t hi,

@@ -174,6 +174,7 @@ static int one_job(struct grad *g, struct lca_worker *w, const struct lca_job *j
     struct lca_err why = {0};
     int n = 0;
     memset(sum, 0, g->n_cls * sizeof *sum);
+    lca_eval_theta(g->eval, job->theta_id);
     int done = by_class ? lca_eval_classes(g->eval, job->theta, c->lo, c->hi, grad, sum, &why)
                         : lca_eval_unit(g->eval, job->theta, c->lo, c->hi, grad, sum, &why);
     if (done < 0) {
@@ -307,6 +308,7 @@ static int filter_theta(struct grad *g, struct filter *s, uint64_t it, struct lc
     uint32_t rows = opt.by_class ? g->n_cls : 1;
     memset(s->acc, 0, rows * P * sizeof *s->acc);
     memset(s->loss, 0, rows * sizeof *s->loss);
+    lca_eval_theta(g->eval, it + 1);
     for (uint32_t lo = 0; lo < s->N; lo += s->chunk) {
         uint32_t a = s->first + lo, b = a + s->chunk;
         memset(s->sum, 0, rows * sizeof *s->sum);

@@ -215,6 +215,29 @@ static void same_bytes_again(struct subject *s, struct lca_eval *e, struct lca_e
     assert_memory_equal(&sum, &sum2, sizeof sum);
 }
 
+/* Named, it goes to a device once; another one takes its place, and so does one without a name. */
+static void theta_by_name(struct subject *s, struct lca_eval *e, const char *device)
+{
+    struct lca_err err = {0};
+    struct lca_loss sum, named;
+    float *other = lca_alloc(s->net.P, sizeof *other, &err);
+    assert_int_equal(lca_eval_unit(e, s->theta, s->lo, s->lo + s->n, s->grad, &sum, &err), 0);
+    const struct {
+        uint64_t id;
+        const float *theta;
+        bool same;
+    } call[] = {{1, s->theta, true}, {1, s->theta, true}, {2, other, false}, {3, s->theta, true}, {0, other, false},
+                {3, s->theta, true}, {3, other, !lca_backend_find(device, &err)->host_memory}, {4, other, false}};
+    for (size_t k = 0; k < sizeof call / sizeof *call; k++) {
+        lca_eval_theta(e, call[k].id);
+        assert_int_equal(lca_eval_unit(e, call[k].theta, s->lo, s->lo + s->n, s->again, &named, &err), 0);
+        assert_int_equal(memcmp(&named, &sum, sizeof sum) == 0, call[k].same);
+        assert_int_equal(memcmp(s->again, s->grad, s->net.P * sizeof *s->grad) == 0, call[k].same);
+    }
+    lca_eval_theta(e, 0);
+    free(other);
+}
+
 static void batch_is_unit(struct subject *s, struct lca_eval *e)
 {
     struct lca_err err = {0};
@@ -271,6 +294,7 @@ static void subject_is_the_reference(struct subject *s, const char *device)
     struct lca_eval *e = evaluator(s, device, s->n), *other = evaluator(s, device, s->n + 2);
     whole_in_any_slices(s, e);
     same_bytes_again(s, e, other);
+    theta_by_name(s, e, device);
     batch_is_unit(s, e);
     by_class(s, other);
     lca_eval_free(e);
