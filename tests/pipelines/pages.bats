@@ -2,7 +2,7 @@
 # folder where they mean something short. What a page cannot mean here is edited, by sed, in its test.
 load ../helper
 load ../live
-BATS_TEST_TIMEOUT=60
+BATS_TEST_TIMEOUT=300
 
 # A folder like the project's, but that its pipelines take three steps and its live views end.
 setup() {
