@@ -23,6 +23,7 @@ enum peer_state {
 struct peer {
     enum peer_state state;
     struct lca_peer_id id;
+    struct lca_peer_id before;      /* whose place it took; it may not know yet */
     struct target *target;
     char name[64];
     uint64_t next, done, lim;

@@ -106,6 +106,15 @@ static struct peer *by_id(struct lca_out *o, struct target *t, const struct lca_
     return NULL;
 }
 
+/* Who was here, until somebody took its place. */
+static bool was_here(const struct lca_out *o, const struct target *t, const struct lca_peer_id *id)
+{
+    for (int k = 0; k < o->n_peer; k++)
+        if (o->peer[k].target == t && lca_peer_same(&o->peer[k].before, id))
+            return true;
+    return false;
+}
+
 static struct peer *by_name(struct lca_out *o, const char *name)
 {
     for (int k = 0; k < o->n_peer; k++)
@@ -191,8 +200,11 @@ static void hello(struct lca_out *o, struct target *t, struct lca_heard *m, cons
                   : "the places that are left are for consumers that are expected");
         return;
     }
-    if (old && old->state == PEER_LIVE)
+    struct lca_peer_id before = {0};
+    if (old && old->state == PEER_LIVE) {
         say_bye(old, o, "replaced");
+        before = old->id;
+    }
     /* who comes back has received all before `first`, but may have processed less: its
      * first ACK says how much, and until then nothing is let go */
     uint64_t done = first, kept = old ? old->done : o->kept.base;
@@ -200,7 +212,7 @@ static void hello(struct lca_out *o, struct target *t, struct lca_heard *m, cons
     if (back && kept < first)
         done = kept;
     struct peer *p = old ? old : &o->peer[o->n_peer++];
-    *p = (struct peer){.state = PEER_LIVE, .id = m->from, .target = t, .next = first, .done = done,
+    *p = (struct peer){.state = PEER_LIVE, .id = m->from, .before = before, .target = t, .next = first, .done = done,
                        .had = back ? first + o->window : 0};
     snprintf(p->name, sizeof p->name, "%s", h->name);
     p->lim = first + (h->win < o->window ? h->win : o->window);
@@ -318,8 +330,10 @@ static void take(struct lca_out *o, struct target *t, struct lca_heard *h, struc
         hello(o, t, h, &f->u.hello);
     } else if (f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong || f->kind == LCA_KIND_NONE) {
         ;       /* dropped on receipt */
+    } else if (!p && was_here(o, t, &h->from)) {
+        ;       /* sent before it heard that it is replaced */
     } else if (!p || (f->kind != LCA_KIND_ack && f->kind != LCA_KIND_bye && f->kind != LCA_KIND_err)) {
-        snprintf(text, sizeof text, p ? "a %s frame, which no consumer sends" : "a %s frame before any HELLO",
+        snprintf(text, sizeof text, p ? "%s, which no consumer sends" : "%s before any HELLO",
                  lca_kind_name(f->kind));
         reject(o, h, p, LCA_REFUSED_UNEXPECTED, text);
     } else if (memcmp(f->run, o->head.run, LCA_RUN_LEN) != 0) {

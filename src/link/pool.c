@@ -258,7 +258,7 @@ static int take(struct lca_pool *p, struct lca_heard *h, struct lca_frame *f, st
     } else if (f->kind == LCA_KIND_ping || f->kind == LCA_KIND_pong || f->kind == LCA_KIND_NONE) {
         ;       /* dropped on receipt */
     } else if (!w || (f->kind != LCA_KIND_done && f->kind != LCA_KIND_fail && f->kind != LCA_KIND_leave)) {
-        snprintf(text, sizeof text, w ? "a %s frame, which no worker sends" : "a %s frame before any JOIN",
+        snprintf(text, sizeof text, w ? "%s, which no worker sends" : "%s before any JOIN",
                  lca_kind_name(f->kind));
         reject(p, h, w, LCA_REFUSED_UNEXPECTED, text);
     } else if (f->kind != LCA_KIND_leave && memcmp(f->run, p->head.run, LCA_RUN_LEN) != 0) {

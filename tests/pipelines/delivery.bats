@@ -187,6 +187,7 @@ says() {
     wait $consumer
     lca-cat old.lca a.lca --out whole.lca 2>join.err
     cmp thetas.lca whole.lca
+    run ! grep refused producer.err         # what it had sent before it knew
 }
 
 @test "a producer that exits right after its last frame: a slow reader still gets all" {

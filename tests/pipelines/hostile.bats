@@ -76,7 +76,7 @@ END
     cmp "$BATS_FILE_TMPDIR/theta.lca" a.lca
     refused producer 'several parts' 'nested too deep' 'the same key twice' 'more entries than bytes are left' \
         'CRC-32C' 'needs wire 2, have 1' '"NEWS" is unknown' 'needs wire 2 to 3' 'takes payloads of 10 bytes' \
-        'name of 1 to 63' 'ACK frame before any HELLO' 'DONE frame before any HELLO' 'more than 4 KiB' \
+        'name of 1 to 63' 'ACK before any HELLO' 'DONE before any HELLO' 'more than 4 KiB' \
         'an ACK of another run; it is ignored' 'all before seq 1000' 'says HELLO on a connection' 'grants up to 2'
 }
 
@@ -159,9 +159,9 @@ END
     ends grad 0
     cmp "$BATS_FILE_TMPDIR/lca.lca" lca.lca
     refused integrate 'several parts' 'nested too deep' 'CRC-32C' 'needs wire 2, have 1' 'another data set' \
-        'needs wire 0 to 0' 'computes with abacus' 'DONE frame before any JOIN' 'HELLO frame before any JOIN' 'JOIN twice' \
+        'needs wire 0 to 0' 'computes with abacus' 'DONE before any JOIN' 'HELLO before any JOIN' 'JOIN twice' \
         'another run' 'point 1099511627776, which it does not hold' 'unit 9999' 'do not make whole vectors' 'of no class' \
-        'gives up a unit' 'HELLO frame, which no worker sends' 'its loss or gradient is not finite'
+        'gives up a unit' 'HELLO, which no worker sends' 'its loss or gradient is not finite'
     jq -e '.refused.pool | .malformed == 9 and .version == 3 and .run == 1 and .unexpected == 3 and .order == 10 and
         .number == 2 and .attach == 2' report.json
 }
