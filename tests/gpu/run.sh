@@ -97,7 +97,7 @@ step() {
 build() {
     local flags=(CUDA=1)
     [ -z "$rehearse" ] || flags=()
-    make -j"$(nproc)" "${flags[@]}" programs units
+    make -j"$(nproc)" "${flags[@]}" programs units && [ -x bin/lca-grad ]
 }
 
 unit() {
@@ -359,6 +359,10 @@ bench_eager() {
 # compiled NET PRECISION: in the configuration that was best without, or a likely one.
 compiled() {
     local found batch layout input modes=default
+    gpu_python -c 'import torch; torch.compile' 2>/dev/null || {
+        echo "this PyTorch has no torch.compile"
+        return 77
+    }
     found=$(jq -r --arg n "$1" --arg p "$2" 'select(.what == "pytorch" and .net == $n and .precision == $p
         and .compile == null and .batch != null) | "\(.batch) \(.layout) \(.input)"' "$results" 2>/dev/null | tail -1)
     case $1 in mnist-*) modes=default,reduce-overhead ;; esac
