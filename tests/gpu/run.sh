@@ -35,6 +35,7 @@ out=${OUT:-$PWD/.build/gpu-${rehearse:+rehearsal-}results}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 results=$out/results.jsonl
+touch "$results"
 device=${LCA_GPU_DEVICE:-cuda} torch_device=cuda
 read -ra precisions <<<"${LCA_GPU_PRECISIONS:-float32 tf32}"
 read -ra nets <<<"${LCA_GPU_NETS:-mnist-fc mnist-lenet cifar-resnet20 cifar-allcnn cifar-vgg5 cifar-vgg9}"
