@@ -66,7 +66,8 @@ over() {
     local p
     for p in $(cat going); do
         kill -TERM "$p"
-        while kill -0 "$p" 2>/dev/null; do sleep 0.05; done
+        # it is nobody's child here: it may stay as a zombie
+        while grep -qs ') [^Z]' "/proc/$p/stat"; do sleep 0.05; done
     done
     rm going
 }
