@@ -86,7 +86,7 @@ static int tap_serve(struct lca_member *m, struct lca_err *err)
 static int tap_due(struct lca_member *m)
 {
     struct lca_tap *t = self(m);
-    return t->gone_at > 0 && !t->gone_said ? lca_member_ms(t->gone_at + GRACE) : -1;
+    return t->gone_at > 0 && !lca_tap_gone(t) ? lca_member_ms(t->gone_at + GRACE) : -1;
 }
 
 static void tap_status(const struct lca_member *m, struct lca_state *s)

@@ -35,6 +35,7 @@ teardown() {
     for p in "${pid[@]}"; do
         kill -9 "$p" 2>/dev/null
     done
+    [ -z "${typing:-}" ] || kill -9 -- "-$typing" 2>/dev/null
     [ ! -e going ] || over
     # lca-run's guard ends what is left
     for ((p = 0; p < 100; p++)); do
@@ -78,7 +79,14 @@ typed() {
     # a page that has lost its commands is no test
     [ "$(wc -l <lines)" -gt 0 ]
     sed -E "${2:-}" lines >script
-    bash -e -o pipefail script >said 2>errors 3>&- || { tail -n 20 said errors; return 1; }
+    local status=0
+    set -m
+    bash -e -o pipefail script >said 2>errors 3>&- &
+    typing=$!
+    set +m
+    wait $typing || status=$?
+    [ $status -eq 0 ] || tail -n 20 said errors
+    return $status
 }
 
 need() { command -v "$1" >/dev/null || skip "no $1: see .ci/packages"; }

@@ -204,6 +204,21 @@ END
         <(lca-layers <out/first.lca | lca-tap --kind layers | jq -c .data)
 }
 
+@test "a socket whose stream has gone is waited for, and takes no processor time" {
+    export LCA_DIR=$PWD/ipc
+    bg grad lca-grad --data "$FILES/s.data" --pool ipc:pool
+    bg train lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --iterations 1000000 --batch 50 --examples 500 --out ipc:theta
+    bg run lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --chunk 100
+    bg reader lca-layers --in ipc:lca --out layers.lca
+    serve ipc:lca
+    until_true in_state 0 live
+    kill -9 "${pid[run]}"
+    until_true in_state 0 gone
+    before=$(cpu "${pid[web]}")
+    sleep 1
+    [ $(($(cpu "${pid[web]}") - before)) -le 5 ]
+}
+
 @test "a browser that does not read holds up nobody, and costs no memory" {
     unset LCA_DIR
     mkdir out
