@@ -105,8 +105,20 @@ parse() {
     if [ "$heldout" = 0 ]; then
         sets=train heldout=
     fi
-    out=${out:-$name-$(date +%Y%m%d-%H%M%S)}
+    [ -n "$out" ] || out=$(new_folder)
     [ ! -e "$out/run.json" ] || die "$out holds a run already: go on with it by --resume $out, or give another --out"
+}
+
+# new_folder: a name that nothing here has, also where two runs begin within a second.
+new_folder() {
+    local stem new k
+    stem=$name-$(date +%Y%m%d-%H%M%S)
+    new=$stem
+    for ((k = 2; ; k++)); do
+        [ -e "$new" ] || break
+        new=$stem-$k
+    done
+    echo "$new"
 }
 
 # One word of a command line, whatever is in it.

@@ -131,6 +131,17 @@ small() {
     assert_output --partial "does not divide"
 }
 
+@test "runs that begin within a second have folders of their own" {
+    mkdir clock && cd clock
+    printf '#!/bin/sh\necho 20260101-000000\n' >date
+    chmod +x date
+    for n in 1 2 3; do
+        PATH=$PWD:$PATH "$ROOT/pipelines/demo.sh" --data synth:1,1000 --iterations 1 --heldout 0 >/dev/null 2>&1 3>&-
+    done
+    assert_equal "$(echo */summary.json)" \
+        "demo-20260101-000000-2/summary.json demo-20260101-000000-3/summary.json demo-20260101-000000/summary.json"
+}
+
 # endless OUT: a run in a process group of its own, which is $pipeline, once it records.
 endless() {
     set -m
