@@ -2,8 +2,7 @@
 # A pipeline sets its network and its defaults, then calls: pipeline "$@"
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# beside the programs of a source tree, or installed in share/lca
-PATH=$(cd "$here/.." && pwd)/bin:$(cd "$here/../../.." && pwd)/bin:$PATH
+. "$here/programs.sh"
 . "$here/filters.sh"
 
 usage() {

@@ -3,7 +3,7 @@
 # page stays until Ctrl-C; $PORT is its port (default 8787).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-PATH=$(cd "$here/.." && pwd)/bin:$PATH
+. "$here/programs.sh"
 
 out=
 for ((k = 1; k < $#; k++)); do

@@ -13,7 +13,7 @@
 # DIR/jobs has the numbers of both jobs, DIR/keys what the run and its workers know each other by.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-bin=$(cd "$here/../.." && pwd)/bin
+. "$here/../programs.sh"
 
 die() {
     echo "submit: $*" >&2

@@ -35,6 +35,11 @@ installed() {
     grep -q "layer" said
     grep -q $'max-pieces=16\tLCA_MAX_PIECES' said
     [ "$(jq .iterations demo/summary.json)" -eq 3 ]
+    # nobody else's programs are in the way: only bin/ beside share/, then what was in PATH
+    run installed bash -c '. "$0/programs.sh"; echo "$PATH"' "$to/share/lca/pipelines"
+    assert_output "$to/bin:$to/bin:/usr/bin:/bin"
+    run installed bash -c '. "$0/programs.sh"; echo "$PATH"' "$ROOT/pipelines"
+    assert_output "$ROOT/bin:$to/bin:/usr/bin:/bin"
 }
 
 @test "a filter in C is built with pkg-config" {
