@@ -159,11 +159,11 @@ END
     assert_output "No step of this run has come yet."
 }
 
-# a run of STEPS steps in out, and again when it is called again
+# pipeline STEPS NAME [OPTION]...: a run in out, and again when it is called again
 pipeline() {
     rm -rf out/run.json out/summary.json
     cat >stages <<END
-train:     lca-train --net $FILES/relu.json --data $FILES/s.data --iterations $1 --batch 50 --examples 500 --out ipc:theta
+train:     lca-train --net $FILES/relu.json --data $FILES/s.data --iterations $1 --batch 50 --examples 500 ${*:3} --out ipc:theta
 integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect layers,record --chunk 100
 grad*2:    lca-grad --data $FILES/s.data --pool ipc:pool
 layers:    lca-layers --in ipc:lca --out - --tap ipc:layers | lca-tap --json > "\$LCA_OUT/layers.jsonl"
@@ -183,7 +183,8 @@ END
     ends run 0
     until_true in_state 0 ended
     api 'view?window=0' | jq -e '.it > 250 and .first + .steps + .missed_in_all == .it + 1'
-    pipeline 1000000 second
+    # another path: where steps are missed, the same one would be taken for what was seen, going on
+    pipeline 1000000 second --seed 2
     until_true in_state 0 live
     until_true at_least 20
     kill -9 "${pid[run]}"
