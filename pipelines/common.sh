@@ -239,7 +239,7 @@ tidy() {
 
 # launch ARGUMENT...: lca-run, which is told what the script is told, and ends in order.
 launch() {
-    lca-run "$@" <&0 &
+    lca-run "$@" &
     local child=$! status=0
     trap 'kill -INT $child 2>/dev/null || true' INT TERM HUP
     while kill -0 $child 2>/dev/null; do wait $child || true; done

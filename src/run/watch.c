@@ -163,7 +163,7 @@ static void stop(struct state *s, double grace)
  * that passes it on tells us twice. */
 static bool passed_on(const struct state *s, pid_t from)
 {
-    return s->interrupts == 1 && (from == getppid()) != s->by_parent && lca_now() < s->interrupted_at + 1;
+    return s->interrupts == 1 && (from == getppid()) != s->by_parent && lca_now() < s->interrupted_at + 2;
 }
 
 static void interrupt(struct state *s, pid_t from)
