@@ -119,7 +119,7 @@ term() { "$PYTHON" "$ROOT/tests/terminal.py" "$@"; }
 
 @test "on a terminal: drawn in place, as wide as the window; q leaves it as it was" {
     start out 1000000
-    run term 24 100 wait:'grad.2' wait:MB/S save:wide size:8,40 wait:'... and' save:narrow raw:raw key:q -- lca-top -i 0.2 out
+    run term 24 100 wait:'grad.2' wait:MB/S wait:loss wait:train save:wide size:8,40 wait:'... and' save:narrow raw:raw key:q -- lca-top -i 0.2 out
     stop out
     assert_success
     assert_line --index 0 'lca-top  out'

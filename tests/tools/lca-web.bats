@@ -25,7 +25,7 @@ all() {
     mkdir ended
     echo '{}' >ended/summary.json
     run -2 lca-web ended
-    assert_output "lca-web: error: the run of ended has ended, and has no recording to be played: --record keeps one"
+    assert_line "lca-web: error: the run of ended has ended, and has no recording to be played: --record keeps one"
     run -2 env LCA_DIR="$PWD" lca-web
     assert_output --partial "no run of yours is alive"
     run -2 lca-web --history none "$FILES/run.lca"
