@@ -18,7 +18,7 @@
 
 /* Seconds. */
 static const double grace_failed = 5, grace_aborted = 2, grace_spare = 10, grace_strays = 2,
-                    grace_tap = 0.5;
+                    grace_tap = 0.5, early = 10;
 
 struct child {
     pid_t pid;                      /* also its process group */
@@ -40,6 +40,7 @@ struct state {
     bool failed, stopping;          /* a stage has failed; SIGTERM has been sent */
     double begun;
     double kill_at, spare_at;       /* when to SIGKILL, to stop spare workers; 0: never */
+    double term_at;                 /* when to stop what an early interrupt has left; 0: never */
 };
 
 int lca_watch_report(const char *dir, const char *stage, char *path, size_t size)
@@ -173,6 +174,9 @@ static void interrupt(struct state *s, pid_t from)
     if (++s->interrupts == 1) {
         s->by_parent = from == getppid();
         s->interrupted_at = lca_now();
+        /* a source may have gone before the others met it, and they would wait for ever */
+        if (s->interrupted_at < s->begun + early)
+            s->term_at = s->interrupted_at + early;
         lca_screen_say(s->w->screen, "interrupted: the stages finish what is under way; "
                        "once more to abort");
         if (!s->stopping)
@@ -336,8 +340,13 @@ static double earlier(double a, double b)
 static void loop(struct state *s)
 {
     while (s->live) {
-        turn(s, earlier(earlier(lca_now() + 60, s->kill_at), s->spare_at));
+        turn(s, earlier(earlier(earlier(lca_now() + 60, s->kill_at), s->spare_at), s->term_at));
         double now = lca_now();
+        if (s->term_at && now >= s->term_at) {
+            s->term_at = 0;
+            if (s->live && !s->stopping)
+                stop(s, grace_failed);
+        }
         if (!s->live_others && s->live && !s->stopping && !s->spare_at)
             s->spare_at = now + grace_spare;
         if (s->spare_at && now >= s->spare_at) {

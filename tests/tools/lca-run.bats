@@ -227,6 +227,18 @@ E
     assert_equal "$(jq -r .status out/summary.json)" interrupted
 }
 
+@test "Ctrl-C before the stages have met: those that would wait for ever are stopped, 130" {
+    start <<'E'
+source: trap 'exit 130' INT; touch ready; while :; do sleep 0.05; done
+waits: trap '' INT; while :; do sleep 0.05; done
+E
+    until_true test -e ready
+    kill -INT $pid
+    finish
+    assert_equal "$status" 130
+    assert_equal "$(jq -r .status out/summary.json)" interrupted
+}
+
 @test "a stage that ends with 130 without Ctrl-C has failed" {
     run lca-run --out out - <<<'a: exit 130'
     assert_failure 130
