@@ -50,10 +50,7 @@ setup_file() {
 }
 
 teardown() {
-    for p in "${pid[@]}"; do
-        kill -9 "$p" 2>/dev/null
-        wait "$p" 2>/dev/null
-    done
+    kill_all
     unmake_hosts
     rm -rf "$LCA_DIR"
 }

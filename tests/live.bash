@@ -12,11 +12,37 @@ setup() {
 }
 
 teardown() {
+    kill_all
+    rm -rf "$LCA_DIR"
+}
+
+# kill_all: what bg has started.
+kill_all() {
+    local p
     for p in "${pid[@]}"; do
         kill -9 "$p" 2>/dev/null
         wait "$p" 2>/dev/null
     done
-    rm -rf "$LCA_DIR"
+    return 0
+}
+
+# runs_apart, runs_end: setup and teardown where lca-run is killed: the folders of its sockets are
+# where the test can see them, and it waits until the guards of what it killed have removed them.
+runs_apart() {
+    cd "$BATS_TEST_TMPDIR" || return
+    XDG_RUNTIME_DIR=$(mktemp -d /tmp/lt.XXXX)
+    export XDG_RUNTIME_DIR
+    unset LCA_DIR
+}
+
+runs_end() {
+    local k
+    kill_all
+    for ((k = 0; k < 100; k++)); do
+        [ -n "$(ls "$XDG_RUNTIME_DIR")" ] || break
+        sleep 0.05
+    done
+    rm -rf "$XDG_RUNTIME_DIR"
 }
 
 # bg NAME COMMAND...: in the background; NAME.out, NAME.err, ${pid[NAME]}.

@@ -4,24 +4,12 @@ load ../live
 
 # Runs live where the test can see them, and each is ended by the test.
 setup() {
-    cd "$BATS_TEST_TMPDIR" || return
-    XDG_RUNTIME_DIR=$(mktemp -d /tmp/lt.XXXX)
-    export XDG_RUNTIME_DIR TERM=xterm
-    unset LCA_DIR NO_COLOR
+    runs_apart
+    export TERM=xterm
+    unset NO_COLOR
 }
 
-teardown() {
-    for p in "${pid[@]}"; do
-        kill -9 "$p" 2>/dev/null
-        wait "$p" 2>/dev/null
-    done
-    # lca-run's guard ends what is left
-    for ((k = 0; k < 100; k++)); do
-        [ -n "$(ls "$XDG_RUNTIME_DIR")" ] || break
-        sleep 0.05
-    done
-    rm -rf "$XDG_RUNTIME_DIR"
-}
+teardown() { runs_end; }
 
 # start OUT STEPS: a run; `stop OUT` ends it in order.
 start() {
