@@ -237,17 +237,6 @@ tidy() {
     [ -z "$plot" ] || figures
 }
 
-# launch ARGUMENT...: lca-run, which is told what the script is told, and ends in order.
-launch() {
-    lca-run "$@" &
-    local child=$! status=0
-    trap 'kill -INT $child 2>/dev/null || true' INT TERM HUP
-    while kill -0 $child 2>/dev/null; do wait $child || true; done
-    wait $child || status=$?
-    trap - INT TERM HUP
-    return $status
-}
-
 resume() {
     local of status=0
     [ -e "$resume/run.json" ] || die "$resume holds no run: there is nothing to go on with"
@@ -255,7 +244,7 @@ resume() {
     [ "$of" = "$name" ] || die "$resume holds a run of $of: pipelines/$of.sh --resume $resume"
     out=$(cd "$resume" && pwd)
     jq -e '.options | index("--plot")' "$resume/run.json" >/dev/null && plot=1
-    launch --resume "$out" || status=$?
+    attend lca-run --resume "$out" || status=$?
     [ $status -ne 0 ] || tidy
     return $status
 }
@@ -277,7 +266,7 @@ pipeline() {
     arguments
     stages >"$out/stages"
     local status=0
-    launch --out "$out" --progress ipc:lca --iterations "$iterations" \
+    attend lca-run --out "$out" --progress ipc:lca --iterations "$iterations" \
         --set "workers=$workers" --set "device=\"$device\"" --run "pipeline=\"$name\"" \
         --run "data=$(lca-data show --json "$file" | jq -c '{name, sha256, sets}')" \
         --run "options=$(jq -cn '$ARGS.positional' --args -- "$@")" "$out/stages" || status=$?

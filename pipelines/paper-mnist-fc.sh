@@ -45,8 +45,8 @@ run() {
     esac
     echo "$setting, seed $seed" >&2
     [ ! -e "$out/$setting-$seed/stages" ] || rm -rf "${out:?}/$setting-$seed"   # begun, but not finished
-    (pipeline --data "$data_file" --by-class --filter oscillation,spread,classes --filter "moments --of lca,move,eff" \
-        --filter "correlation --window $iterations" "${options[@]}" "$@" --seed "$seed" --out "$out/$setting-$seed")
+    attend pipeline --data "$data_file" --by-class --filter oscillation,spread,classes --filter "moments --of lca,move,eff" \
+        --filter "correlation --window $iterations" "${options[@]}" "$@" --seed "$seed" --out "$out/$setting-$seed"
 }
 
 # Numbers, and per setting what the paper says and the least and most that is expected.

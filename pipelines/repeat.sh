@@ -3,6 +3,7 @@
 #   repeat.sh --seeds 1,2,3 [--out DIR] -- pipelines/mnist-fc.sh --data DIR [OPTION]...
 # Leaves DIR/seed-S for each run and DIR/repeat.json: {key: {n, mean, sd, min, max}}.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 
 die() {
     echo "repeat: $*" >&2
@@ -27,7 +28,7 @@ mkdir -p "$out"
 
 for seed in ${seeds//,/ }; do
     echo "seed $seed" >&2
-    "$@" --seed "$seed" --out "$out/seed-$seed" >"$out/seed-$seed.txt" ||
+    attend "$@" --seed "$seed" --out "$out/seed-$seed" >"$out/seed-$seed.txt" ||
         { status=$?; echo "repeat: seed $seed failed: see $out/seed-$seed.txt and $out/seed-$seed/log" >&2; exit $status; }
 done
 

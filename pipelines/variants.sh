@@ -67,7 +67,7 @@ run_variant() {
     fi
     echo "$variant, seed $seed" >&2
     [ ! -e "$to/stages" ] || rm -rf "${to:?}"       # begun, but not finished
-    (pipeline "${all[@]}")
+    attend pipeline "${all[@]}"
 }
 
 # Welch's test: the chance of so large a |t| is the regularised incomplete beta function

@@ -26,7 +26,7 @@ web=$!
 read -r url <&3 || exit 2
 echo "the live page is at $url"
 status=0
-"$here/demo.sh" "$@" || status=$?
+attend "$here/demo.sh" "$@" || status=$?
 if [ $status -eq 0 ]; then
     echo "the live page stays at $url until Ctrl-C"
     wait "$web" || true

@@ -168,6 +168,28 @@ endless() {
     done
 }
 
+@test "scripts that start other runs pass it on: seeds, variants, the page, the paper's numbers" {
+    short=(--data synth:1,2000 --iterations 100000)
+    for script in "repeat.sh --seeds 1,2 --out seeds -- $ROOT/pipelines/demo.sh ${short[*]}" \
+        "paper-first-layer.sh ${short[*]} --net mnist-fc --seeds 1,2 --out variants" \
+        "paper-mnist-fc.sh ${short[*]} --iterations 1000 --seeds 1 --out paper" "watch.sh ${short[*]} --out watched"; do
+        # shellcheck disable=SC2086
+        PORT=0 "$ROOT"/pipelines/$script >started.txt 2>&1 3>&- &
+        pipeline=$!
+        until find seeds variants paper watched -name layers.jsonl -size +4k 2>/dev/null | grep -q .; do
+            kill -0 $pipeline || { cat started.txt; false; }
+            sleep 0.05
+        done
+        kill -TERM $pipeline
+        status=0
+        wait $pipeline || status=$?
+        assert_equal "$status" 130
+        run ! pgrep -f "^lca-[a-z]* .*$PWD/"
+        [ "$(find seeds variants paper watched -name summary.json 2>/dev/null | wc -l)" -eq 1 ]    # nor goes on with the next
+        rm -rf seeds variants paper watched
+    done
+}
+
 @test "Ctrl-C ends in order: status interrupted, a readable recording, exit 130" {
     endless stopped
     # as a terminal does: to lca-run too, which passes it on
