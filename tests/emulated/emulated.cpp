@@ -1,6 +1,7 @@
 /* emulated.cpp: a card that is this CPU: threads of emulated.h, and those functions of the
  * CUDA runtime, cuBLAS and cuDNN that the CUDA device calls. Memory is ordinary memory, of
- * which $EMULATED_MIB (default 8192) can be had; cuDNN has no kernel for anything. */
+ * which $EMULATED_MIB (default 8192) can be had; cuDNN has no kernel for anything. Streams
+ * do their work late, or by $EMULATED_ORDER=early the first of them at once. */
 #include "emulated.h"
 
 #include <setjmp.h>
@@ -8,7 +9,10 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include <algorithm>
+#include <deque>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include <cblas.h>
@@ -111,18 +115,58 @@ void run_block(unsigned threads)
             }
 }
 
-/* ---- the stream ---- */
+/* ---- streams ---- */
 
 typedef std::vector<std::function<void()>> work;
 
+/* What a stream is asked for waits until somebody waits for it, as late as the order of
+ * streams and events allows: what does not wait and should gets wrong numbers. */
+struct stream {
+    std::deque<std::function<void()>> waiting;
+    unsigned long begun;        /* in all, those that are done */
+};
+
+/* The place in a stream that was last noted; none at first. */
+struct event {
+    struct stream *in;
+    unsigned long after;
+};
+
+std::vector<stream *> streams;
 work *recording;
 
-void submit(std::function<void()> what)
+bool punctual()
 {
-    if (recording)
+    static const char *order = getenv("EMULATED_ORDER");
+    return order && !strcmp(order, "early");
+}
+
+void run_until(stream *s, unsigned long end)
+{
+    while (s->begun < end) {
+        auto next = s->waiting.front();
+        s->waiting.pop_front();
+        s->begun++;
+        next();
+    }
+}
+
+void run_all(stream *s)
+{
+    run_until(s, s->begun + s->waiting.size());
+}
+
+/* With EMULATED_ORDER=early the first stream runs ahead of the others instead. */
+void submit(cudaStream_t to, std::function<void()> what)
+{
+    stream *s = (stream *)to;
+    if (recording) {
         recording->push_back(what);
-    else
-        what();
+        return;
+    }
+    s->waiting.push_back(what);
+    if (punctual() && s == streams.front())
+        run_all(s);
 }
 
 void run_grid(dim3 grid, unsigned threads, bool meets, const std::function<void()> &each)
@@ -163,9 +207,9 @@ double emulated_exchange(double value, unsigned from)
     return got;
 }
 
-void emulated_launch(dim3 grid, unsigned threads, bool meets, std::function<void()> each)
+void emulated_launch(cudaStream_t s, dim3 grid, unsigned threads, bool meets, std::function<void()> each)
 {
-    submit([=] { run_grid(grid, threads, meets, each); });
+    submit(s, [=] { run_grid(grid, threads, meets, each); });
 }
 
 /* ---- runtime ---- */
@@ -174,6 +218,13 @@ namespace {
 
 size_t used;
 std::map<void *, size_t> taken;
+std::map<char *, size_t> pinned;
+
+bool is_pinned(const void *p)
+{
+    auto next = pinned.upper_bound((char *)p);
+    return next != pinned.begin() && (char *)p < std::prev(next)->first + std::prev(next)->second;
+}
 
 size_t memory()
 {
@@ -216,6 +267,8 @@ cudaError_t cudaMalloc(void **p, size_t n)
 
 cudaError_t cudaFree(void *p)
 {
+    for (stream *s : streams)
+        run_all(s);
     used -= p ? taken[p] : 0;
     taken.erase(p);
     free(p);
@@ -225,11 +278,14 @@ cudaError_t cudaFree(void *p)
 cudaError_t cudaMallocHost(void **p, size_t n)
 {
     *p = malloc(n);
+    memset(*p, 0xff, n);
+    pinned[(char *)*p] = n;
     return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void *p)
 {
+    pinned.erase((char *)p);
     free(p);
     return cudaSuccess;
 }
@@ -241,31 +297,81 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind, cudaStream_t)
+/* Only pinned memory is read and written when the stream gets there. */
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s)
 {
-    submit([=] { memcpy(to, from, n); });
-    return cudaSuccess;
+    if (kind == cudaMemcpyHostToDevice && !is_pinned(from)) {
+        auto now = std::make_shared<std::vector<char>>((const char *)from, (const char *)from + n);
+        submit(s, [=] { memcpy(to, now->data(), n); });
+        return cudaSuccess;
+    }
+    submit(s, [=] { memcpy(to, from, n); });
+    return kind == cudaMemcpyDeviceToHost && !is_pinned(to) ? cudaStreamSynchronize(s) : cudaSuccess;
 }
 
-cudaError_t cudaMemsetAsync(void *p, int value, size_t n, cudaStream_t)
+cudaError_t cudaMemsetAsync(void *p, int value, size_t n, cudaStream_t s)
 {
-    submit([=] { memset(p, value, n); });
+    submit(s, [=] { memset(p, value, n); });
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
 {
-    *s = (cudaStream_t)malloc(1);
+    *s = (cudaStream_t) new stream();
+    streams.push_back((stream *)*s);
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t s)
 {
-    free(s);
+    run_all((stream *)s);
+    streams.erase(std::find(streams.begin(), streams.end(), (stream *)s));
+    delete (stream *)s;
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t s)
+{
+    if (recording)
+        return cudaErrorStreamCaptureUnsupported;
+    run_all((stream *)s);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned)
+{
+    *e = (cudaEvent_t) new event();
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t e)
+{
+    delete (event *)e;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
+{
+    stream *in = (stream *)s;
+    *(event *)e = {in, in->begun + in->waiting.size()};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t e)
+{
+    event now = *(event *)e;
+    if (now.in)
+        run_until(now.in, now.after);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
+{
+    event now = *(event *)e;
+    if (now.in)
+        submit(s, [=] { run_until(now.in, now.after); });
+    return cudaSuccess;
+}
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, enum cudaStreamCaptureMode)
 {
@@ -292,10 +398,10 @@ cudaError_t cudaGraphDestroy(cudaGraph_t g)
     return cudaSuccess;
 }
 
-cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t)
+cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t s)
 {
     for (auto &one : *(work *)e)
-        one();
+        submit(s, one);
     return cudaSuccess;
 }
 
@@ -310,17 +416,22 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e)
 cublasStatus_t cublasCreate_v2(cublasHandle_t *h)
 {
     openblas_set_num_threads(1);
-    *h = (cublasHandle_t)malloc(1);
+    *h = (cublasHandle_t) new cudaStream_t();
     return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasDestroy_v2(cublasHandle_t h)
 {
-    free(h);
+    delete (cudaStream_t *)h;
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasSetStream_v2(cublasHandle_t, cudaStream_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasSetStream_v2(cublasHandle_t h, cudaStream_t s)
+{
+    *(cudaStream_t *)h = s;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
 cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t, void *, size_t) { return CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasSetAtomicsMode(cublasHandle_t, cublasAtomicsMode_t) { return CUBLAS_STATUS_SUCCESS; }
 const char *cublasGetStatusString(cublasStatus_t) { return "an error of the emulated cuBLAS"; }
@@ -331,12 +442,12 @@ cublasStatus_t cublasGetVersion_v2(cublasHandle_t, int *version)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
                             const void *alpha, const void *a, cudaDataType, int lda, const void *b, cudaDataType, int ldb,
                             const void *beta, void *c, cudaDataType, int ldc, cublasComputeType_t, cublasGemmAlgo_t)
 {
     const float by = *(const float *)alpha, keep = *(const float *)beta;
-    submit([=] {
+    submit(*(cudaStream_t *)h, [=] {
         cblas_sgemm(CblasColMajor, ta == CUBLAS_OP_N ? CblasNoTrans : CblasTrans,
                     tb == CUBLAS_OP_N ? CblasNoTrans : CblasTrans, m, n, k, by, (const float *)a, lda, (const float *)b, ldb,
                     keep, (float *)c, ldc);

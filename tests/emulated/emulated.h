@@ -37,21 +37,19 @@ template <typename T> T __shfl_xor_sync(unsigned, T v, int mask)
     return (T)emulated_exchange((double)v, emulated_lane() ^ (unsigned)mask);
 }
 
-/* Runs body once for each thread of each block, now, or when the recording it is part of is
- * replayed. meets: threads wait for each other. */
-void emulated_launch(dim3 grid, unsigned threads, bool meets, std::function<void()> body);
+/* Runs body once for each thread of each block, when the stream gets there. meets: threads
+ * wait for each other. */
+void emulated_launch(cudaStream_t s, dim3 grid, unsigned threads, bool meets, std::function<void()> body);
 
 /* Arguments are looked at now, as at a launch. */
 #define LAUNCH(kernel, n, s, ...)                                                                       \
     do {                                                                                                \
-        (void)(s);                                                                                      \
         if ((n) > 0)                                                                                    \
-            emulated_launch(dim3(blocks_for(n)), THREADS, false, std::bind(kernel, __VA_ARGS__));       \
+            emulated_launch(s, dim3(blocks_for(n)), THREADS, false, std::bind(kernel, __VA_ARGS__));    \
     } while (0)
 #define LAUNCH_BLOCKS(kernel, grid, s, ...)                                                             \
     do {                                                                                                \
-        (void)(s);                                                                                      \
-        emulated_launch(dim3(grid), THREADS, true, std::bind(kernel, __VA_ARGS__));                     \
+        emulated_launch(s, dim3(grid), THREADS, true, std::bind(kernel, __VA_ARGS__));                  \
     } while (0)
 
 #endif
