@@ -30,6 +30,8 @@
 #include "base/err.h"
 #include "base/rng.h"
 
+enum { LCA_TICKETS = 2 };
+
 enum lca_layer_type {
     LCA_DENSE, LCA_CONV, LCA_MAXPOOL, LCA_AVGPOOL, LCA_GAP, LCA_BATCHNORM, LCA_RELU,
     LCA_DROPOUT, LCA_FLATTEN, LCA_ADD,
@@ -131,6 +133,17 @@ struct lca_backend {
     int (*get)(struct lca_device *d, void *to, const void *from, size_t bytes, struct lca_err *err);
     void (*clear)(struct lca_device *d, void *p, size_t bytes);
     bool host_memory;                   /* device memory is ordinary memory: nothing is copied */
+    /* Results that come while later work goes on, under tickets; all NULL with host_memory.
+     * bring begins to copy `from`, as all work asked for so far leaves it, to memory of host.
+     * hold: work asked for from now on waits until what was brought has been read. arrived
+     * waits here until it has come. put reads memory of host when the work before is done. */
+    void *(*host)(struct lca_device *d, size_t bytes, struct lca_err *err);
+    void (*release_host)(struct lca_device *d, void *p);
+    int (*bring)(struct lca_device *d, unsigned ticket, void *to, const void *from, size_t bytes, struct lca_err *err);
+    void (*hold)(struct lca_device *d, unsigned ticket);
+    int (*arrived)(struct lca_device *d, unsigned ticket, struct lca_err *err);
+    /* to += from, in double. */
+    void (*fold)(struct lca_device *d, size_t n, const float *from, double *to);
     /* Bytes that alloc can give now; NULL: no matter. */
     size_t (*room)(struct lca_device *d);
     bool roomy;                         /* keeps what is costly to compute again, and all else */

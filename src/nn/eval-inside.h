@@ -6,13 +6,41 @@
 #include "nn/eval.h"
 #include "nn/plan.h"
 
-enum { LCA_EVAL_CLASSES = 256, LCA_EVAL_RECORDED = 8 };
+enum { LCA_EVAL_CLASSES = 256, LCA_EVAL_RECORDED = 16 };
 
 /* A unit's work as a device plays it back: all but its data. */
 struct lca_eval_recorded {
     uint32_t n, slice;
+    unsigned slot;
     bool gradient, done;    /* done: once, so that all is made that it needs */
     void *work;
+};
+
+/* A unit as it is asked for. */
+struct lca_eval_ask {
+    const float *theta;
+    uint32_t lo, hi;
+    bool by_class, gradient;
+    double *total;          /* device, [rows][P]: gradients are added to it; NULL: they are brought */
+};
+
+/* A unit that the device is at, and its results. */
+struct lca_eval_slot {
+    unsigned at;            /* of e->slot; the ticket of what it brings */
+    struct lca_eval_ask ask;
+    uint32_t count[LCA_EVAL_CLASSES];   /* examples of each class */
+    /* Memory that the device reads from and brings to. */
+    uint32_t *index;        /* [n_max], the examples, in order of class */
+    uint8_t *label;         /* [n_max] */
+    float *sent;            /* [P], theta; NULL on a host device */
+    float *grad;            /* [rows][P], or NULL until it is wanted */
+    uint32_t rows;
+    struct lca_loss *sum;   /* [classes] */
+    /* Device: what one pass leaves. On a host device d_grad is NULL until it is wanted. */
+    float *d_grad;          /* [P] */
+    struct lca_loss *d_sum; /* [classes] */
+    int status;             /* of begin, with err */
+    struct lca_err err;
 };
 
 struct lca_eval {
@@ -28,13 +56,18 @@ struct lca_eval {
     void *scratch;          /* device */
     struct lca_rows rows;   /* device */
     float *x;               /* device, [largest room], the input as floats; NULL if none reads it */
-    uint32_t *index;        /* [n_max] */
-    uint8_t *label;         /* [n_max] */
     void *d_index, *d_label, *d_images;
-    float *theta, *grad;    /* device; the caller's on a host device */
-    float *own_theta, *own_grad;
+    float *own_theta;       /* device; NULL on a host device */
     uint64_t theta_id, has_theta;       /* of the calls now; of what own_theta holds, 0: unknown */
-    struct lca_loss *sum;   /* device, [classes] */
+    double *total;          /* device: of lca_eval_set; NULL until it is wanted, and on a host device */
+    uint32_t total_rows;
+    struct lca_eval_slot slot[LCA_TICKETS];
+    unsigned slots;         /* of them, those in use */
+    unsigned oldest, begun; /* units begun and not finished: the first, and how many */
+    /* Where the pass now takes theta from, and leaves gradient and losses. */
+    float *theta;           /* only ever read, as lca_call says */
+    float *grad;
+    struct lca_loss *sum;
     struct lca_eval_recorded recorded[LCA_EVAL_RECORDED];
     unsigned next;          /* the one to be replaced */
 };

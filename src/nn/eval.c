@@ -24,36 +24,66 @@ static uint32_t image_room(const struct lca_plan *p)
     return room;
 }
 
+static void *of_host(struct lca_eval *e, size_t n, size_t size, struct lca_err *err)
+{
+    if (e->backend->host_memory)
+        return lca_alloc(n, size, err);
+    return e->backend->host(e->device, n * size, err);
+}
+
+static int allocate_slot(struct lca_eval *e, struct lca_eval_slot *s, struct lca_err *err)
+{
+    const struct lca_net *net = e->net;
+    s->index = of_host(e, e->n_max, sizeof *s->index, err);
+    s->label = of_host(e, e->n_max, sizeof *s->label, err);
+    s->sum = of_host(e, net->classes, sizeof *s->sum, err);
+    s->d_sum = on_device(e, net->classes, sizeof *s->d_sum, err);
+    if (!s->index || !s->label || !s->sum || !s->d_sum)
+        return -1;
+    if (e->backend->host_memory)
+        return 0;
+    s->sent = of_host(e, net->P, sizeof *s->sent, err);
+    s->d_grad = on_device(e, net->P, sizeof *s->d_grad, err);
+    return s->sent && s->d_grad ? 0 : -1;
+}
+
+static int allocate_images(struct lca_eval *e, struct lca_err *err)
+{
+    e->rows.pixels = e->images.pixels;
+    if (e->backend->host_memory) {
+        e->rows.images = e->images.image;
+        return 0;
+    }
+    size_t bytes = e->images.n * e->images.pixels;
+    e->d_images = on_device(e, bytes, 1, err);
+    e->d_index = on_device(e, e->n_max, sizeof(uint32_t), err);
+    e->d_label = on_device(e, e->n_max, 1, err);
+    e->own_theta = on_device(e, e->net->P, sizeof *e->own_theta, err);
+    e->rows.images = e->d_images;
+    if (!e->d_images || !e->d_index || !e->d_label || !e->own_theta)
+        return -1;
+    return e->backend->put(e->device, e->d_images, e->images.image, bytes, err);
+}
+
 static int allocate(struct lca_eval *e, struct lca_err *err)
 {
     const struct lca_net *net = e->net;
-    bool host = e->backend->host_memory;
-    e->index = lca_alloc(e->n_max, sizeof *e->index, err);
-    e->label = lca_alloc(e->n_max, sizeof *e->label, err);
     e->state = lca_alloc(net->n_layer, sizeof *e->state, err);
-    if (!e->index || !e->label || !e->state)
+    if (!e->state || allocate_images(e, err) < 0)
         return -1;
-    if (host) {
-        e->rows.images = e->images.image;
-        e->d_index = e->index;
-        e->d_label = e->label;
-    } else {
-        e->d_images = on_device(e, e->images.n, e->images.pixels, err);
-        e->d_index = on_device(e, e->n_max, sizeof *e->index, err);
-        e->d_label = on_device(e, e->n_max, sizeof *e->label, err);
-        e->own_theta = on_device(e, net->P, sizeof(float), err);
-        e->own_grad = on_device(e, net->P, sizeof(float), err);
-        if (!e->d_images || !e->d_index || !e->d_label || !e->own_theta || !e->own_grad ||
-            e->backend->put(e->device, e->d_images, e->images.image,
-                            e->images.n * e->images.pixels, err) < 0)
+    e->slots = e->backend->host_memory ? 1 : LCA_TICKETS;
+    for (unsigned k = 0; k < e->slots; k++) {
+        e->slot[k].at = k;
+        if (allocate_slot(e, &e->slot[k], err) < 0)
             return -1;
-        e->rows.images = e->d_images;
     }
-    e->rows.pixels = e->images.pixels;
-    e->sum = on_device(e, net->classes, sizeof *e->sum, err);
+    if (e->backend->host_memory) {
+        e->d_index = e->slot[0].index;
+        e->d_label = e->slot[0].label;
+    }
     e->kept = on_device(e, e->n_max * e->plan.kept, sizeof(float), err);
     e->cut = on_device(e, e->plan.slice, sizeof(float), err);
-    if (!e->sum || !e->kept || !e->cut)
+    if (!e->kept || !e->cut)
         return -1;
     size_t room = image_room(&e->plan), scratch = 0;
     if (room && !(e->x = on_device(e, room * lca_ld(e->images.pixels), sizeof(float), err)))
@@ -78,8 +108,9 @@ static int wanted(const struct lca_eval *e, uint32_t n, size_t *bytes, struct lc
     const struct lca_net *net = e->net;
     if (lca_plan_init(&p, net, e->backend, n, err) < 0)
         return -1;
-    size_t scratch = 0, floats = n * p.kept + p.slice + image_room(&p) * lca_ld(e->images.pixels) + 2 * net->P;
-    *bytes = e->images.n * e->images.pixels + n * (sizeof *e->index + sizeof *e->label) + floats * sizeof(float);
+    size_t scratch = 0, floats = n * p.kept + p.slice + image_room(&p) * lca_ld(e->images.pixels) +
+                                  (1 + LCA_TICKETS) * net->P;
+    *bytes = e->images.n * e->images.pixels + n * (sizeof(uint32_t) + sizeof(uint8_t)) + floats * sizeof(float);
     for (unsigned k = 0; k < net->n_layer; k++) {
         const struct lca_layer_ops *ops = p.layer[k].ops;
         const uint32_t room = p.room[p.layer[k].stage];
@@ -165,6 +196,19 @@ const char *lca_eval_num(const struct lca_eval *e)
     return e->backend->num(e->device);
 }
 
+static void release_slot(struct lca_eval *e, struct lca_eval_slot *s)
+{
+    const struct lca_backend *b = e->backend;
+    void *host[] = {s->index, s->label, s->sent, s->grad, s->sum};
+    for (size_t k = 0; k < sizeof host / sizeof *host; k++)
+        if (b->host_memory)
+            free(host[k]);
+        else
+            b->release_host(e->device, host[k]);
+    b->release(e->device, s->d_grad);
+    b->release(e->device, s->d_sum);
+}
+
 void lca_eval_free(struct lca_eval *e)
 {
     if (!e)
@@ -172,27 +216,23 @@ void lca_eval_free(struct lca_eval *e)
     const struct lca_backend *b = e->backend;
     struct lca_device *d = e->device;
     if (d) {
+        lca_eval_drop(e);
         for (unsigned k = 0; e->state && k < e->net->n_layer; k++)
             b->release(d, e->state[k]);
         for (int k = 0; k < LCA_EVAL_RECORDED; k++)
             if (e->recorded[k].work)
                 b->forget(d, e->recorded[k].work);
-        b->release(d, e->sum);
-        b->release(d, e->kept);
-        b->release(d, e->cut);
-        b->release(d, e->scratch);
-        b->release(d, e->x);
+        for (int k = 0; k < LCA_TICKETS; k++)
+            release_slot(e, &e->slot[k]);
+        void *own[] = {e->kept, e->cut, e->scratch, e->x, e->d_images, e->own_theta, e->total};
+        for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+            b->release(d, own[k]);
         if (!b->host_memory) {
-            b->release(d, e->d_images);
             b->release(d, e->d_index);
             b->release(d, e->d_label);
-            b->release(d, e->own_theta);
-            b->release(d, e->own_grad);
         }
         b->close(d);
     }
-    free(e->index);
-    free(e->label);
     free(e->state);
     lca_plan_clear(&e->plan);
     free(e);

@@ -2,10 +2,10 @@
  *
  * The chunk is the unit of work: the same chunk and the same parameters give the
  * same bytes, on devices of the same numerics id, whatever was computed before.
- * Losses add in double; gradients are sums over examples in float, to be folded
- * over chunks in double by the caller. Dropout is off except in lca_eval_batch
- * when asked for (Lan et al. 2019: the loss surface has no dropout). Nothing is
- * allocated once the evaluator exists. */
+ * Losses add in double; gradients are sums over examples in float, folded over
+ * chunks in double. Dropout is off except in lca_eval_batch
+ * when asked for (Lan et al. 2019: the loss surface has no dropout). Memory
+ * is taken when the evaluator is made, and at the first call of each kind. */
 #ifndef LCA_NN_EVAL_H
 #define LCA_NN_EVAL_H
 
@@ -52,6 +52,27 @@ int lca_eval_unit(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t 
 int lca_eval_classes(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t hi,
                      float *grad, struct lca_loss *sum, struct lca_err *err) LCA_MUST_USE;
 
+/* The same in two halves, by class or not, so that a device goes on while results are on
+ * their way and used: begin up to lca_eval_ahead units, finish the one begun first, begin
+ * another. theta must stay until then; what went wrong in begin is said by finish. *grad
+ * [classes or 1][P] is the evaluator's, until the next begin. The other functions give up
+ * what has been begun, and so does drop. */
+unsigned lca_eval_ahead(const struct lca_eval *e);
+void lca_eval_begin(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t hi, bool by_class);
+int lca_eval_finish(struct lca_eval *e, const float **grad, struct lca_loss *sum, struct lca_err *err) LCA_MUST_USE;
+void lca_eval_drop(struct lca_eval *e);
+
+/* Consecutive units of `size` examples, the last perhaps smaller. */
+struct lca_eval_units {
+    uint32_t lo, hi, size;
+};
+
+/* Units folded on the device: grad [classes or 1][P], unless NULL, is the sum in double of the
+ * gradients of all units in their order, and sum [classes or 1] that of the losses: the same
+ * bytes as adding up what lca_eval_unit gives. */
+int lca_eval_set(struct lca_eval *e, const float *theta, struct lca_eval_units u, bool by_class, double *grad,
+                 struct lca_loss *sum, struct lca_err *err) LCA_MUST_USE;
+
 /* Examples index[0 .. n-1], as in a mini-batch. dropout, unless NULL, turns dropout
  * on, with {seed, LCA_RNG_DROPOUT, training step}. */
 int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index, uint32_t n,
@@ -64,9 +85,8 @@ void lca_eval_slice(struct lca_eval *e, uint32_t n);
 
 void lca_eval_free(struct lca_eval *e);
 
-/* Seconds per example of lca_eval_unit (or of lca_eval_classes) with gradient over
- * the units [0, unit), [unit, 2 unit) ... of all images: least of `repeat` passes, or of
- * as many as begin within 15 seconds. */
+/* Seconds per example of lca_eval_set with gradient over all images in units of `unit`:
+ * least of `repeat` passes, or of as many as begin within 15 seconds. */
 int lca_eval_time(struct lca_eval *e, const float *theta, uint32_t unit, bool by_class, int repeat,
                   double *seconds, struct lca_err *err) LCA_MUST_USE;
 

@@ -238,6 +238,93 @@ static void theta_by_name(struct subject *s, struct lca_eval *e, const char *dev
     free(other);
 }
 
+/* Units as they come from a pool: of two parameter vectors, by class and not. */
+static void under_way_or_alone(struct subject *s, struct lca_eval *e)
+{
+    struct lca_err err = {0};
+    enum { UNITS = 6 };
+    const uint64_t P = s->net.P;
+    const unsigned ahead = lca_eval_ahead(e);
+    float *other = lca_alloc(P, sizeof *other, &err);
+    const struct {
+        uint64_t id;
+        const float *theta;
+        uint32_t lo, hi;
+        bool by_class;
+    } unit[UNITS] = {{1, s->theta, s->lo, s->lo + s->n, false}, {1, s->theta, 0, s->n + 2, true},
+                     {1, s->theta, s->lo, s->lo + s->n, false}, {2, other, s->lo, s->lo + s->n, false},
+                     {2, other, 0, s->n + 1, true},             {1, s->theta, 1, s->n + 1, false}};
+    float *want[UNITS];
+    struct lca_loss sum[UNITS][CLASSES] = {0}, got[CLASSES] = {0};
+    memcpy(other, s->theta, P * sizeof *other);
+    for (uint64_t i = 0; i < P; i += 3)
+        other[i] *= 0.875f;
+    lca_eval_theta(e, 0);
+    for (int k = 0; k < UNITS; k++) {
+        want[k] = lca_alloc(CLASSES * P, sizeof *want[k], &err);
+        assert_int_equal((unit[k].by_class ? lca_eval_classes : lca_eval_unit)(e, unit[k].theta, unit[k].lo, unit[k].hi,
+                                                                              want[k], sum[k], &err), 0);
+    }
+    for (int k = 0, begun = 0; k < UNITS; k++) {
+        const float *grad;
+        for (; begun < UNITS && begun < k + (int)ahead; begun++) {
+            lca_eval_theta(e, unit[begun].id);
+            lca_eval_begin(e, unit[begun].theta, unit[begun].lo, unit[begun].hi, unit[begun].by_class);
+        }
+        uint32_t rows = unit[k].by_class ? s->net.classes : 1;
+        assert_int_equal(lca_eval_finish(e, &grad, got, &err), 0);
+        assert_memory_equal(grad, want[k], rows * P * sizeof *grad);
+        assert_memory_equal(got, sum[k], rows * sizeof *got);
+    }
+    /* what is wrong is said when it is its turn, and dropped units trouble nobody */
+    const float *grad;
+    lca_eval_begin(e, s->theta, 0, s->some.n + 1, false);
+    assert_int_equal(lca_eval_finish(e, &grad, got, &err), -1);
+    for (unsigned k = 0; k < ahead; k++)
+        lca_eval_begin(e, other, k, k + 1, k % 2);
+    lca_eval_theta(e, 0);
+    assert_int_equal(lca_eval_unit(e, s->theta, s->lo, s->lo + s->n, s->again, got, &err), 0);
+    assert_memory_equal(s->again, want[0], P * sizeof *s->again);
+    for (int k = 0; k < UNITS; k++)
+        free(want[k]);
+    free(other);
+}
+
+/* A set is its units, added up. */
+static void set_is_its_units(struct subject *s, struct lca_eval *e, bool by_class)
+{
+    struct lca_err err = {0};
+    const uint32_t rows = by_class ? s->net.classes : 1, size = s->n / 3 + 1;
+    const size_t n = rows * s->net.P;
+    const struct lca_eval_units units = {1, s->some.n, size};
+    struct lca_loss want[CLASSES] = {0}, sum[CLASSES], unit[CLASSES];
+    double *total = lca_alloc(n, sizeof *total, &err), *grad = lca_alloc(n, sizeof *grad, &err);
+    for (uint32_t lo = units.lo, hi; lo < units.hi; lo = hi) {
+        hi = lo + size < units.hi ? lo + size : units.hi;
+        assert_int_equal((by_class ? lca_eval_classes : lca_eval_unit)(e, s->theta, lo, hi, s->grad, unit, &err), 0);
+        for (size_t i = 0; i < n; i++)
+            total[i] += s->grad[i];
+        for (uint32_t r = 0; r < rows; r++) {
+            want[r].loss += unit[r].loss;
+            want[r].hits += unit[r].hits;
+            want[r].n += unit[r].n;
+        }
+    }
+    for (uint64_t id = 0; id < 3; id++) {
+        lca_eval_theta(e, id);
+        assert_int_equal(lca_eval_set(e, s->theta, units, by_class, id == 1 ? NULL : grad, sum, &err), 0);
+        assert_memory_equal(sum, want, rows * sizeof *sum);
+        if (id != 1)
+            assert_memory_equal(grad, total, n * sizeof *grad);
+        memset(grad, 0xff, n * sizeof *grad);
+    }
+    lca_eval_theta(e, 0);
+    assert_int_equal(lca_eval_set(e, s->theta, (struct lca_eval_units){1, s->some.n + 1, size}, by_class, grad, sum,
+                                  &err), -1);
+    free(total);
+    free(grad);
+}
+
 static void batch_is_unit(struct subject *s, struct lca_eval *e)
 {
     struct lca_err err = {0};
@@ -295,6 +382,9 @@ static void subject_is_the_reference(struct subject *s, const char *device)
     whole_in_any_slices(s, e);
     same_bytes_again(s, e, other);
     theta_by_name(s, e, device);
+    under_way_or_alone(s, other);
+    set_is_its_units(s, other, false);
+    set_is_its_units(s, other, true);
     batch_is_unit(s, e);
     by_class(s, other);
     lca_eval_free(e);

@@ -82,6 +82,13 @@ static int cpu_copy(struct lca_device *d, void *to, const void *from, size_t byt
     return 0;
 }
 
+static void cpu_fold(struct lca_device *d, size_t n, const float *from, double *to)
+{
+    (void)d;
+    for (size_t i = 0; i < n; i++)
+        to[i] += (double)from[i];
+}
+
 const float *lca_cpu_scale(void)
 {
 #define S1(i) (float)(i) / 255.0f
@@ -132,7 +139,7 @@ static uint32_t cpu_slice(size_t example, size_t parameters)
 const struct lca_backend lca_backend_cpu = {
     .name = "cpu", .open = cpu_open, .close = cpu_close, .num = cpu_num,
     .alloc = cpu_alloc, .release = cpu_release, .put = cpu_copy, .get = cpu_copy,
-    .clear = cpu_clear, .host_memory = true, .slice = cpu_slice,
+    .clear = cpu_clear, .host_memory = true, .fold = cpu_fold, .slice = cpu_slice,
     .layer = {[LCA_DENSE] = &lca_cpu_dense, [LCA_CONV] = &lca_cpu_conv, [LCA_MAXPOOL] = &lca_cpu_maxpool,
               [LCA_AVGPOOL] = &lca_cpu_avgpool, [LCA_GAP] = &lca_cpu_gap, [LCA_BATCHNORM] = &lca_cpu_batchnorm,
               [LCA_RELU] = &lca_cpu_relu, [LCA_DROPOUT] = &lca_cpu_dropout, [LCA_ADD] = &lca_cpu_add},

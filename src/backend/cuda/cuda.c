@@ -102,6 +102,30 @@ static int describe(struct lca_device *d, struct lca_err *err)
 
 static void cuda_close(struct lca_device *d);
 
+static bool open_streams(struct lca_device *d)
+{
+    bool ok = lca_cuda_ok(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), "a stream") &&
+              lca_cuda_ok(d, cudaStreamCreateWithFlags(&d->down, cudaStreamNonBlocking), "a stream");
+    for (unsigned k = 0; ok && k < LCA_TICKETS; k++)
+        ok = lca_cuda_ok(d, cudaEventCreateWithFlags(&d->ticket[k].computed, cudaEventDisableTiming), "an event") &&
+             lca_cuda_ok(d, cudaEventCreateWithFlags(&d->ticket[k].brought, cudaEventDisableTiming), "an event");
+    return ok;
+}
+
+static void close_streams(struct lca_device *d)
+{
+    for (unsigned k = 0; k < LCA_TICKETS; k++) {
+        if (d->ticket[k].computed)
+            cudaEventDestroy(d->ticket[k].computed);
+        if (d->ticket[k].brought)
+            cudaEventDestroy(d->ticket[k].brought);
+    }
+    if (d->down)
+        cudaStreamDestroy(d->down);
+    if (d->stream)
+        cudaStreamDestroy(d->stream);
+}
+
 static struct lca_device *cuda_open(const char *device, struct lca_err *err)
 {
     struct lca_device *d = lca_alloc(1, sizeof *d, err);
@@ -110,7 +134,7 @@ static struct lca_device *cuda_open(const char *device, struct lca_err *err)
     if (choose(d, device, err) < 0)
         goto fail;
     if (!lca_cuda_ok(d, cudaSetDevice(d->card), "taking it") ||
-        !lca_cuda_ok(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), "a stream") ||
+        !open_streams(d) ||
         !lca_cuda_ok(d, cudaMalloc(&d->blas_workspace, BLAS_WORKSPACE), "memory for cuBLAS") ||
         !lca_cuda_ok(d, cudaMalloc((void **)&d->partial, LCA_CUDA_PARTIAL * sizeof(double)), "memory for sums") ||
         !lca_cuda_ok(d, cudaMallocHost(&d->staging, STAGING), "pinned memory") ||
@@ -136,6 +160,8 @@ static void cuda_close(struct lca_device *d)
         return;
     if (d->stream)
         cudaStreamSynchronize(d->stream);
+    if (d->down)
+        cudaStreamSynchronize(d->down);
     lca_cuda_plans_free(d);
     if (d->dnn)
         cudnnDestroy(d->dnn);
@@ -145,8 +171,7 @@ static void cuda_close(struct lca_device *d)
     cudaFree(d->blas_workspace);
     cudaFree(d->partial);
     cudaFreeHost(d->staging);
-    if (d->stream)
-        cudaStreamDestroy(d->stream);
+    close_streams(d);
     free(d);
 }
 
@@ -207,6 +232,50 @@ static int cuda_get(struct lca_device *d, void *to, const void *from, size_t byt
             memcpy((char *)to + at, d->staging, n);
     }
     return result(d, err);
+}
+
+static void *cuda_host(struct lca_device *d, size_t bytes, struct lca_err *err)
+{
+    void *p = NULL;
+    if (cudaMallocHost(&p, bytes ? bytes : 1) != cudaSuccess) {
+        cudaGetLastError();
+        lca_fail(err, LCA_INTERNAL, "out of memory: %zu MiB that CUDA device %d can write to", (bytes >> 20) + 1, d->card);
+        return NULL;
+    }
+    return p;
+}
+
+static void cuda_release_host(struct lca_device *d, void *p)
+{
+    (void)d;
+    cudaFreeHost(p);
+}
+
+static int cuda_bring(struct lca_device *d, unsigned ticket, void *to, const void *from, size_t bytes,
+                      struct lca_err *err)
+{
+    cudaEvent_t computed = d->ticket[ticket].computed, brought = d->ticket[ticket].brought;
+    if (lca_cuda_ok(d, cudaEventRecord(computed, d->stream), "computing") &&
+        lca_cuda_ok(d, cudaStreamWaitEvent(d->down, computed, 0), "computing") &&
+        lca_cuda_ok(d, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->down), "copying from it"))
+        lca_cuda_ok(d, cudaEventRecord(brought, d->down), "copying from it");
+    return result(d, err);
+}
+
+static void cuda_hold(struct lca_device *d, unsigned ticket)
+{
+    lca_cuda_ok(d, cudaStreamWaitEvent(d->stream, d->ticket[ticket].brought, 0), "computing");
+}
+
+static int cuda_arrived(struct lca_device *d, unsigned ticket, struct lca_err *err)
+{
+    lca_cuda_ok(d, cudaEventSynchronize(d->ticket[ticket].brought), "computing");
+    return result(d, err);
+}
+
+static void cuda_fold(struct lca_device *d, size_t n, const float *from, double *to)
+{
+    lca_cuda_ok(d, lca_cu_fold(d->stream, n, from, to), "adding gradients");
 }
 
 static void cuda_clear(struct lca_device *d, void *p, size_t bytes)
@@ -290,6 +359,8 @@ void lca_cuda_multiply(struct lca_device *d, struct lca_cuda_matrix a, struct lc
 const struct lca_backend lca_backend_cuda = {
     .name = "cuda", .open = cuda_open, .close = cuda_close, .num = cuda_num,
     .alloc = cuda_alloc, .release = cuda_release, .put = cuda_put, .get = cuda_get, .clear = cuda_clear,
+    .host = cuda_host, .release_host = cuda_release_host, .bring = cuda_bring, .hold = cuda_hold,
+    .arrived = cuda_arrived, .fold = cuda_fold,
     .room = cuda_room, .record = cuda_record, .recorded = cuda_recorded, .replay = cuda_replay, .forget = cuda_forget,
     .roomy = true, .slice = cuda_slice,
     .layer = {[LCA_DENSE] = &lca_cuda_dense, [LCA_CONV] = &lca_cuda_conv, [LCA_MAXPOOL] = &lca_cuda_maxpool,

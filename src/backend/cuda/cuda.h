@@ -1,7 +1,8 @@
 /* cuda.h: one NVIDIA GPU as a device: what the files of this folder share.
  *
- * All work of a device goes to one stream, in order. Operations return nothing: the first
- * failure is kept in the device, and get, put, alloc and replay report it. Nothing adds
+ * All work of a device goes to one stream, in order; what it brings comes down on another.
+ * Operations return nothing: the first failure is kept in the device, and get, put, alloc,
+ * bring, arrived and replay report it. Nothing adds
  * floating-point numbers in an order that may change (no atomics; libraries are asked for
  * deterministic algorithms, chosen by rule and not by a stopwatch), so that the same
  * work on the same card gives the same bytes. */
@@ -24,7 +25,10 @@ struct lca_cuda_plan;                   /* a convolution as cuDNN does it: cudnn
 struct lca_device {
     int card;
     enum lca_cuda_precision precision;
-    cudaStream_t stream;
+    cudaStream_t stream, down;
+    struct {
+        cudaEvent_t computed, brought;
+    } ticket[LCA_TICKETS];
     cublasHandle_t blas;
     cudnnHandle_t dnn;
     struct lca_cuda_plan *plan;         /* list of those made so far */

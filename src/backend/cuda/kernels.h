@@ -57,6 +57,9 @@ cudaError_t lca_cu_bias_bf16(cudaStream_t s, struct lca_cuda_rows r, const void 
 /* (float) of sums; they begin again at 0. */
 cudaError_t lca_cu_take(cudaStream_t s, size_t n, double *sum, float *to);
 
+/* to += from, in double. */
+cudaError_t lca_cu_fold(cudaStream_t s, size_t n, const float *from, double *to);
+
 /* ---- sums.cu ---- */
 /* sum [C] += column sums of dy; before that dy = 0 where y <= 0, if y is given. */
 cudaError_t lca_cu_bias_gradient(cudaStream_t s, struct lca_cuda_rows r, float *dy, const float *y, double *partial,

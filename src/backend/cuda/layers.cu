@@ -282,3 +282,16 @@ cudaError_t lca_cu_take(cudaStream_t s, size_t n, double *sum, float *to)
     LAUNCH(take, n, s, n, sum, to);
     return cudaGetLastError();
 }
+
+static __global__ void fold(size_t n, const float *from, double *to)
+{
+    size_t i = element();
+    if (i < n)
+        to[i] += (double)from[i];
+}
+
+cudaError_t lca_cu_fold(cudaStream_t s, size_t n, const float *from, double *to)
+{
+    LAUNCH(fold, n, s, n, from, to);
+    return cudaGetLastError();
+}
