@@ -11,9 +11,6 @@
 #include "frame/head.h"
 #include "link/member.h"
 
-/* One unit computed, one waiting: the next is here when the first is done. */
-enum { SLOTS = 2 };
-
 /* Seconds that BYE may take when we leave: the pool may be busy, or stopped. */
 #define LEAVE_WAIT 5.0
 
@@ -37,8 +34,9 @@ struct lca_worker {
     bool connected, joined, has_head, bye, leaving;
     double gone_at, lost;
     double leave_by;            /* told to stop and without work: when to go without BYE; 0: not yet */
-    struct kept kept[SLOTS];
-    struct lca_job queue[SLOTS];
+    int slots;
+    struct kept kept[LCA_WORKER_SLOTS];
+    struct lca_job queue[LCA_WORKER_SLOTS];
     int n_queue;
     uint64_t clock, n_theta;
     uint64_t n_done;            /* units computed, and .. */
@@ -65,7 +63,7 @@ static void say_join(struct lca_worker *w)
     f.u.join.name = w->name;
     f.u.join.host = w->host;
     f.u.join.pid = (uint64_t)getpid();
-    f.u.join.slots = SLOTS;
+    f.u.join.slots = (uint64_t)w->slots;
     f.u.join.dev = w->opts.dev;
     f.u.join.num = w->opts.num;
     f.u.join.data = w->opts.data;
@@ -74,7 +72,7 @@ static void say_join(struct lca_worker *w)
 
 static struct kept *find(struct lca_worker *w, uint64_t pt)
 {
-    for (int k = 0; k < SLOTS; k++)
+    for (int k = 0; k < w->slots; k++)
         if (w->kept[k].theta && w->kept[k].pt == pt && w->kept[k].used)
             return &w->kept[k];
     return NULL;
@@ -87,7 +85,7 @@ static int take_theta(struct lca_worker *w, const struct lca_frame *f, struct lc
     struct kept *k = find(w, t->pt);
     if (!k) {
         k = &w->kept[0];
-        for (int s = 1; s < SLOTS; s++)
+        for (int s = 1; s < w->slots; s++)
             if (w->kept[s].used < k->used)
                 k = &w->kept[s];
         if (!k->theta && !(k->theta = lca_alloc(P, sizeof *k->theta, err)))
@@ -108,7 +106,7 @@ static int take_theta(struct lca_worker *w, const struct lca_frame *f, struct lc
 static int take_work(struct lca_worker *w, const struct lca_frame *f, struct lca_err *err)
 {
     struct kept *k = find(w, f->u.work.pt);
-    if (!k || k->got != w->head.u.head.P || w->n_queue == SLOTS)
+    if (!k || k->got != w->head.u.head.P || w->n_queue == w->slots)
         return lca_fail(err, LCA_CORRUPT, "pool: work at point %" PRIu64 " came without its theta or beyond our slots",
                         f->u.work.pt);
     k->used = ++w->clock;
@@ -178,7 +176,7 @@ static int worker_serve(struct lca_member *m, struct lca_err *err)
         lca_warn("%s: the pool has gone, trying again for %.0f s", w->endpoint.text, w->lost);
         lca_sock_close(&w->sock);
         w->n_queue = 0;
-        for (int k = 0; k < SLOTS; k++)
+        for (int k = 0; k < w->slots; k++)
             w->kept[k].used = 0;
         w->gone_at = lca_now();
         return connect_pool(w, err);
@@ -220,7 +218,7 @@ static void worker_close(struct lca_member *m)
 {
     struct lca_worker *w = self(m);
     lca_sock_close(&w->sock);
-    for (int k = 0; k < SLOTS; k++)
+    for (int k = 0; k < w->slots; k++)
         free(w->kept[k].theta);
     if (w->has_head)
         lca_packet_close(&w->head_packet);
@@ -240,6 +238,7 @@ struct lca_worker *lca_worker_open(struct lca_link *l, const struct lca_worker_o
     w->link = l;
     w->opts = *o;
     w->lost = o->lost > 0 ? o->lost : LCA_LOST_DEFAULT;
+    w->slots = o->slots ? (int)o->slots : 2;
     w->sock.lock = -1;
     w->member = (struct lca_member){.items = worker_items, .serve = worker_serve, .due = worker_due,
                                     .status = worker_status, .close = worker_close};
@@ -291,7 +290,7 @@ int lca_worker_head(struct lca_worker *w, struct lca_frame **head, struct lca_er
     return w->has_head;
 }
 
-int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *err)
+int lca_worker_jobs(struct lca_worker *w, struct lca_job *job, int room, struct lca_err *err)
 {
     if (lca_link_serve(w->link, err) < 0)
         return -1;
@@ -305,8 +304,9 @@ int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *e
         if (w->bye)
             return 0;
         if (w->n_queue > 0) {
-            *job = w->queue[0];
-            return 1;
+            int n = w->n_queue < room ? w->n_queue : room;
+            memcpy(job, w->queue, (size_t)n * sizeof *job);
+            return n;
         }
         if (told && w->leave_by == 0)
             w->leave_by = lca_now() + LEAVE_WAIT;

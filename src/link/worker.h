@@ -12,7 +12,10 @@ struct lca_worker_opts {
     const char *dev, *num;      /* see proto/pool.h */
     const char *data;           /* SHA-256 of the data file, hex */
     double lost;                /* seconds to wait for a pool that has gone; 0: 60 */
+    unsigned slots;             /* units held at a time, 1 to LCA_WORKER_SLOTS; 0: 2, one at work and the next */
 };
+
+enum { LCA_WORKER_SLOTS = 4 };
 
 /* A unit of work. theta is valid until the job is answered. */
 struct lca_job {
@@ -36,11 +39,13 @@ struct lca_worker *lca_worker_open(struct lca_link *l, const struct lca_worker_o
  * before it came. */
 int lca_worker_head(struct lca_worker *w, struct lca_frame **head, struct lca_err *err) LCA_MUST_USE;
 
-/* Waits for work. 1: job filled; 0: the run is over, or we were told to stop and all
- * that we held is done: the pool has then been told that we leave. */
-int lca_worker_next(struct lca_worker *w, struct lca_job *job, struct lca_err *err) LCA_MUST_USE;
+/* Waits for work. How many of the jobs that we hold were filled, in their order, at most
+ * `room`; 0: the run is over, or we were told to stop and all that we held is done: the pool
+ * has then been told that we leave. A job that was given before and is not here now is no
+ * longer ours. */
+int lca_worker_jobs(struct lca_worker *w, struct lca_job *job, int room, struct lca_err *err) LCA_MUST_USE;
 
-/* Answers a job with n rows in order of class; sec: seconds that computing took. */
+/* Answers the first job with n rows in order of class; sec: seconds that computing took. */
 int lca_worker_done(struct lca_worker *w, const struct lca_job *job, const struct lca_job_row *row, int n,
                     double sec, struct lca_err *err) LCA_MUST_USE;
 void lca_worker_fail(struct lca_worker *w, const struct lca_job *job, const char *why);

@@ -14,7 +14,6 @@
 #include "base/tool.h"
 #include "data/dataset.h"
 #include "frame/head.h"
-#include "lca/path.h"
 #include "link/link.h"
 #include "link/worker.h"
 #include "nn/chunk.h"
@@ -60,7 +59,9 @@ struct grad {
     uint8_t *made_image, *made_label;   /* the benchmark's own */
     struct lca_eval *eval;
     char num[128];
+    unsigned slots;
     uint32_t n_cls;
+    uint64_t units;
 };
 
 static void grad_clear(struct grad *g)
@@ -131,6 +132,8 @@ static int device_num(struct grad *g, struct lca_err *err)
     if (!d)
         return -1;
     snprintf(g->num, sizeof g->num, "%s", b->num(d));
+    /* what is begun at a time, and as much to go on with */
+    g->slots = 2 * (b->host_memory ? 1 : LCA_TICKETS);
     b->close(d);
     return 0;
 }
@@ -167,42 +170,80 @@ static int read_units(struct grad *g, const struct lca_frame_head *h, struct chu
     return 0;
 }
 
-static int one_job(struct grad *g, struct lca_worker *w, const struct lca_job *job, const struct chunk *c, bool by_class,
-                   float *grad, struct lca_loss *sum, struct lca_job_row *row, struct lca_err *err)
+/* Jobs that the device is at, in the order in which the pool gave them. */
+struct under_way {
+    struct lca_job job[LCA_WORKER_SLOTS];
+    int n;
+    double since;               /* when the first of them had the device for itself */
+};
+
+static bool same_job(const struct lca_job *a, const struct lca_job *b)
 {
-    double start = lca_now();
+    return a->pt == b->pt && a->u == b->u && a->theta_id == b->theta_id;
+}
+
+/* Begins what the worker holds, in front of it what has been begun, unless a pool that was
+ * lost has taken it from us. */
+static int begin_jobs(struct grad *g, struct under_way *at, const struct lca_job *job, int n, const struct chunk *chunk,
+                      bool by_class, struct lca_err *err)
+{
+    int same = 0;
+    while (same < at->n && same < n && same_job(&at->job[same], &job[same]))
+        same++;
+    if (same < at->n) {
+        lca_eval_drop(g->eval);
+        at->n = 0;
+    }
+    if (at->n == 0)
+        at->since = lca_now();
+    for (; at->n < n; at->n++) {
+        const struct lca_job *next = &job[at->n];
+        if (next->u >= g->units)
+            return lca_fail(err, LCA_CORRUPT, "work on unit %" PRIu64 " of %" PRIu64, next->u, g->units);
+        lca_eval_theta(g->eval, next->theta_id);
+        lca_eval_begin(g->eval, next->theta, chunk[next->u].lo, chunk[next->u].hi, by_class);
+        at->job[at->n] = *next;
+    }
+    return 0;
+}
+
+/* Answers the first. */
+static int finish_job(struct grad *g, struct lca_worker *w, struct under_way *at, bool by_class, struct lca_loss *sum,
+                      struct lca_job_row *row, struct lca_err *err)
+{
     struct lca_err why = {0};
-    int n = 0;
-    memset(sum, 0, g->n_cls * sizeof *sum);
-    lca_eval_theta(g->eval, job->theta_id);
-    int done = by_class ? lca_eval_classes(g->eval, job->theta, c->lo, c->hi, grad, sum, &why)
-                        : lca_eval_unit(g->eval, job->theta, c->lo, c->hi, grad, sum, &why);
+    const float *grad;
+    const struct lca_job job = at->job[0];
+    int n = 0, done = lca_eval_finish(g->eval, &grad, sum, &why);
+    double now = lca_now(), sec = now - at->since;
+    at->since = now;
+    memmove(at->job, at->job + 1, (size_t)--at->n * sizeof *at->job);
     if (done < 0) {
-        lca_worker_fail(w, job, why.text);
+        lca_worker_fail(w, &job, why.text);
         return 0;
     }
     for (uint32_t k = 0; k < (by_class ? g->n_cls : 1); k++)
         if (sum[k].n > 0)
             row[n++] = (struct lca_job_row){by_class ? (int)k : -1, sum[k].n, sum[k].hits, sum[k].loss,
                                             grad + k * g->net.P};
-    return lca_worker_done(w, job, row, n, lca_now() - start, err);
+    return lca_worker_done(w, &job, row, n, sec, err);
 }
 
 static int work(struct grad *g, struct lca_err *err)
 {
     struct lca_frame *head;
-    struct lca_job job;
+    struct lca_job job[LCA_WORKER_SLOTS];
+    struct under_way at = {.n = 0};
     struct chunk *chunk = NULL;
     struct lca_job_row *row = NULL;
     struct lca_loss *sum = NULL;
-    float *grad = NULL;
     uint32_t most;
     int result = -1, got;
     struct lca_link *link = lca_link_new(LCA_SIG_WORKER, err);
     if (!link || open_data(g, err) < 0 || device_num(g, err) < 0)
         goto out;
     struct lca_worker_opts o = {.endpoint = opt.pool, .name = opt.link.name, .dev = opt.device, .num = g->num,
-                                .data = g->data.sha256};
+                                .data = g->data.sha256, .slots = g->slots};
     bool drop;
     if (lca_link_secure(link, &opt.link.safety, err) < 0 || lca_link_lost(&opt.link, &o.lost, &drop, err) < 0)
         goto out;
@@ -213,29 +254,23 @@ static int work(struct grad *g, struct lca_err *err)
         result = 0;
         goto out;
     }
-    uint64_t units = lca_head_units(&head->u.head);
+    g->units = lca_head_units(&head->u.head);
     bool by_class = head->u.head.bycls;
-    if (open_net(g, head, err) < 0 || !(chunk = lca_alloc(units, sizeof *chunk, err)) ||
+    if (open_net(g, head, err) < 0 || !(chunk = lca_alloc(g->units, sizeof *chunk, err)) ||
         read_units(g, &head->u.head, chunk, &most, err) < 0 ||
         !(g->eval = lca_eval_new(&g->net, opt.device, &g->images, most, err)) ||
-        !(sum = lca_alloc(g->n_cls, sizeof *sum, err)) || !(row = lca_alloc(g->n_cls, sizeof *row, err)) ||
-        !(grad = lca_alloc((by_class ? g->n_cls : 1) * g->net.P, sizeof *grad, err)))
+        !(sum = lca_alloc(g->n_cls, sizeof *sum, err)) || !(row = lca_alloc(g->n_cls, sizeof *row, err)))
         goto out;
-    while ((got = lca_worker_next(w, &job, err)) == 1) {
-        if (job.u >= units) {
-            lca_fail(err, LCA_CORRUPT, "work on unit %" PRIu64 " of %" PRIu64, job.u, units);
+    while ((got = lca_worker_jobs(w, job, (int)lca_eval_ahead(g->eval), err)) > 0)
+        if (begin_jobs(g, &at, job, got, chunk, by_class, err) < 0 ||
+            finish_job(g, w, &at, by_class, sum, row, err) < 0)
             goto out;
-        }
-        if (one_job(g, w, &job, &chunk[job.u], by_class, grad, sum, row, err) < 0)
-            goto out;
-    }
     result = got;
 out:
     lca_link_free(link);
     free(chunk);
     free(row);
     free(sum);
-    free(grad);
     return result;
 }
 
@@ -243,10 +278,9 @@ out:
 
 struct filter {
     uint32_t first, N, chunk;
-    float *theta, *grad, *mean;
-    double *acc;                /* [rows][P] */
-    struct lca_loss *sum;
-    double *loss;               /* [rows] */
+    float *theta, *mean;
+    double *grad;               /* [rows][P], summed over examples */
+    struct lca_loss *sum;       /* [rows] */
     uint64_t got;               /* parameters of theta received */
 };
 
@@ -277,10 +311,8 @@ static int filter_start(struct grad *g, struct filter *s, struct lca_frame *in, 
     s->theta = lca_alloc(g->net.P, sizeof *s->theta, err);
     s->grad = lca_alloc(rows * g->net.P, sizeof *s->grad, err);
     s->mean = lca_alloc(g->net.P, sizeof *s->mean, err);
-    s->acc = lca_alloc(rows * g->net.P, sizeof *s->acc, err);
     s->sum = lca_alloc(rows, sizeof *s->sum, err);
-    s->loss = lca_alloc(rows, sizeof *s->loss, err);
-    if (!g->eval || !s->theta || !s->grad || !s->mean || !s->acc || !s->sum || !s->loss)
+    if (!g->eval || !s->theta || !s->grad || !s->mean || !s->sum)
         return -1;
     struct lca_frame h = *in;
     h.inside = NULL;
@@ -306,27 +338,18 @@ static int filter_theta(struct grad *g, struct filter *s, uint64_t it, struct lc
 {
     uint64_t P = g->net.P;
     uint32_t rows = opt.by_class ? g->n_cls : 1;
-    memset(s->acc, 0, rows * P * sizeof *s->acc);
-    memset(s->loss, 0, rows * sizeof *s->loss);
+    const struct lca_eval_units units = {s->first, s->first + s->N, s->chunk};
     lca_eval_theta(g->eval, it + 1);
-    for (uint32_t lo = 0; lo < s->N; lo += s->chunk) {
-        uint32_t a = s->first + lo, b = a + s->chunk;
-        memset(s->sum, 0, rows * sizeof *s->sum);
-        if ((opt.by_class ? lca_eval_classes(g->eval, s->theta, a, b, s->grad, s->sum, err)
-                          : lca_eval_unit(g->eval, s->theta, a, b, s->grad, s->sum, err)) < 0)
-            return -1;
-        lca_path_add(s->acc, s->grad, rows * P);
-        for (uint32_t r = 0; r < rows; r++)
-            s->loss[r] += s->sum[r].loss;
-    }
+    if (lca_eval_set(g->eval, s->theta, units, opt.by_class, s->grad, s->sum, err) < 0)
+        return -1;
     for (uint32_t r = 0; r < rows; r++) {
         struct lca_frame f = LCA_FRAME(grad);
         f.u.grad.it = it;
         f.u.grad.set = opt.set;
         f.u.grad.cls = opt.by_class ? (int)r : -1;
-        f.u.grad.loss = s->loss[r] / s->N;
+        f.u.grad.loss = s->sum[r].loss / s->N;
         for (uint64_t i = 0; i < P; i++)
-            s->mean[i] = (float)(s->acc[r * P + i] / s->N);
+            s->mean[i] = (float)(s->grad[r * P + i] / s->N);
         if (lca_out_wait(out, err) < 0 ||
             lca_out_vector(out, &f, &f.u.grad.off, &f.u.grad.part, s->mean, P, err) < 0)
             return -1;
@@ -382,9 +405,7 @@ out:
     free(s.theta);
     free(s.grad);
     free(s.mean);
-    free(s.acc);
     free(s.sum);
-    free(s.loss);
     return result;
 }
 

@@ -49,7 +49,7 @@ static int serve(struct lca_link *l, struct lca_worker *w, struct lca_err *err)
     if (got <= 0)
         return got;
     uint64_t n = head->u.head.P;
-    while ((got = lca_worker_next(w, &job, err)) == 1) {
+    while ((got = lca_worker_jobs(w, &job, 1, err)) == 1) {
         static volatile float sink;
         for (uint64_t k = 0; k < n; k++)
             sink = job.theta[k];

@@ -87,6 +87,48 @@ END
     lca-tap --json --kind HEAD <one/lca.lca | jq -re .num | grep -q '^cuda/.*/float32$'
 }
 
+@test "whichever of a card's streams runs ahead, units and sets get the same bytes" {
+    need_toolkit
+    lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --examples 400 --batch 50 --iterations 3 >theta.lca
+    for order in early late; do
+        export EMULATED_ORDER=$order
+        "$CARD" --data "$FILES/s.data" --device cuda --chunk 100 <theta.lca >$order.lca
+        "$CARD" --data "$FILES/s.data" --device cuda --chunk 100 --by-class <theta.lca >$order-class.lca
+        a_run $order 4 2 --by-class
+    done
+    cmp early.lca late.lca
+    cmp early-class.lca late-class.lca
+    cmp early/lca.lca late/lca.lca
+    lca-check <late/lca.lca
+}
+
+@test "a pool killed and started again: its worker's card drops what it was at, and the bytes stay" {
+    need_toolkit
+    a_run whole 60 1
+    export LCA_DIR=$PWD/ipc
+    lca-train --net "$FILES/relu.json" --data "$FILES/s.data" --examples 400 --batch 50 --iterations 60 \
+        --out ipc:theta --expect integrate 2>train.err 3>&- &
+    "$CARD" --data "$FILES/s.data" --device cuda --pool ipc:pool 2>card.err 3>&- &
+    lca-cat --in ipc:lca --name lca --out lca.lca 2>cat.err 3>&- &
+    recorder=$!
+    start() {
+        lca-integrate --in ipc:theta --name integrate --pool ipc:pool --chunk 100 --sets train --out ipc:lca \
+            --expect lca 2>>integrate.err 3>&- &
+        integrate=$!
+    }
+    start
+    until [ -s lca.lca ] && [ "$(stat -c %s lca.lca)" -gt 200000 ]; do
+        kill -0 $integrate
+        sleep 0.01
+    done
+    kill -9 $integrate
+    wait $integrate || true
+    start
+    wait $integrate $recorder
+    grep -q 'the pool has gone' card.err
+    for f in whole/lca.lca lca.lca; do lca-tap --json --kind lca $f; done | sort | uniq -c | awk '$1 != 2 { bad = 1 } END { exit bad }'
+}
+
 @test "CPU and card in one pool: refused, unless the run allows it" {
     need_toolkit
     CPU="cpu:  lca-grad --data $FILES/s.data --pool ipc:pool"

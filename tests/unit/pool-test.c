@@ -64,7 +64,7 @@ static void *work(void *arg)
     struct lca_worker *w = l ? lca_worker_open(l, &o, &err) : NULL;
     float grad[P] = {h->value, h->value, h->value};
     int got = w ? lca_worker_head(w, &head, &err) : -1;
-    while (got == 1 && (got = lca_worker_next(w, &job, &err)) == 1) {
+    while (got == 1 && (got = lca_worker_jobs(w, &job, 1, &err)) == 1) {
         struct lca_job_row row = {-1, 10, 5, 1.0, grad};
         atomic_fetch_add(&h->got, 1);
         sem_wait(&h->may);
