@@ -329,13 +329,13 @@ static void batch_is_unit(struct subject *s, struct lca_eval *e)
 {
     struct lca_err err = {0};
     struct lca_loss sum;
-    uint32_t index[64];
-    assert_true(s->n <= 64);
+    uint32_t *index = lca_alloc(s->n, sizeof *index, &err);
     for (uint32_t i = 0; i < s->n; i++)
         index[i] = s->lo + s->n - 1 - i;
     assert_int_equal(lca_eval_batch(e, s->theta, index, s->n, NULL, s->again, &sum, &err), 0);
     loss_agrees(s, "as a batch", sum.loss, s->loss, s->n);
     agrees(s, "as a batch", s->again, s->want);
+    free(index);
 }
 
 static void by_class(struct subject *s, struct lca_eval *e)
@@ -376,15 +376,21 @@ static bool usable(const char *device)
     return d;
 }
 
+static void units_are_units(struct subject *s, const char *device)
+{
+    struct lca_eval *e = evaluator(s, device, s->n + 2);
+    under_way_or_alone(s, e);
+    set_is_its_units(s, e, false);
+    set_is_its_units(s, e, true);
+    lca_eval_free(e);
+}
+
 static void subject_is_the_reference(struct subject *s, const char *device)
 {
     struct lca_eval *e = evaluator(s, device, s->n), *other = evaluator(s, device, s->n + 2);
     whole_in_any_slices(s, e);
     same_bytes_again(s, e, other);
     theta_by_name(s, e, device);
-    under_way_or_alone(s, other);
-    set_is_its_units(s, other, false);
-    set_is_its_units(s, other, true);
     batch_is_unit(s, e);
     by_class(s, other);
     lca_eval_free(e);
@@ -423,6 +429,7 @@ static void layers_are_the_reference(void **state)
             prepare(&cases[k], from->what, from->n);
         }
         subject_is_the_reference(&cases[k], *state);
+        units_are_units(&cases[k], *state);
     }
 }
 

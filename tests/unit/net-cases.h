@@ -38,6 +38,7 @@ static const struct net_case {
     const char *json;
 } net_cases[] = {
     {"dense alone", 7, NET(1, 12, 1, DENSE(7) _ RELU _ DENSE(3))},
+    {"more examples than a card sums up at a time", 2100, NET(1, 3, 1, DENSE(3))},
     {"3x3, stride 2, even", 5, NET(6, 6, 2, CONV_S(4, 3, 2) _ RELU _ DENSE(3))},
     {"3x3, stride 2, odd", 5, NET(7, 7, 2, CONV_S(4, 3, 2) _ RELU _ DENSE(3))},
     {"3x3, stride 2, inside, even and odd", 5,

@@ -221,10 +221,7 @@ static void conv_backward(struct lca_device *d, const struct lca_call *c)
 static void conv_end(struct lca_device *d, const struct lca_call *c)
 {
     struct conv s = conv_of(c->g, c->state);
-    lca_cuda_ok(d, cudaMemcpyAsync(c->dkernel, s.dw, s.K * s.out * sizeof *s.dw, cudaMemcpyDeviceToDevice, d->stream),
-                "convolution");
-    lca_cuda_ok(d, cudaMemsetAsync(s.dw, 0, s.K * s.out * sizeof *s.dw, d->stream), "convolution");
-    lca_cuda_ok(d, lca_cu_take(d->stream, s.out, s.dbias, c->dbias), "convolution");
+    lca_cuda_ok(d, lca_cu_take_layer(d->stream, s.K, s.out, s.dw, s.out, c->dkernel, s.dbias, c->dbias), "convolution");
 }
 
 const struct lca_layer_ops lca_cuda_conv = {

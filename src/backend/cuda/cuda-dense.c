@@ -70,9 +70,7 @@ static void dense_backward(struct lca_device *d, const struct lca_call *c)
 static void dense_end(struct lca_device *d, const struct lca_call *c)
 {
     struct dense s = dense_of(c->g, c->state);
-    lca_cuda_ok(d, lca_cu_copy(d->stream, s.in, s.out, s.dw, s.ld, c->dkernel, s.out), "dense layer");
-    lca_cuda_ok(d, cudaMemsetAsync(s.dw, 0, s.in * s.ld * sizeof *s.dw, d->stream), "dense layer");
-    lca_cuda_ok(d, lca_cu_take(d->stream, s.out, s.dbias, c->dbias), "dense layer");
+    lca_cuda_ok(d, lca_cu_take_layer(d->stream, s.in, s.out, s.dw, s.ld, c->dkernel, s.dbias, c->dbias), "dense layer");
 }
 
 const struct lca_layer_ops lca_cuda_dense = {

@@ -323,7 +323,7 @@ static uint32_t cuda_slice(size_t example, size_t parameters)
 {
     (void)parameters;
     size_t n = ((size_t)8 << 30) / example;
-    return n < 1 ? 1 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+    return n < 1 ? 1 : n > LCA_CUDA_LOSS_MAX ? LCA_CUDA_LOSS_MAX : (uint32_t)n;
 }
 
 static void cuda_input(struct lca_device *d, const struct lca_rows *rows, uint32_t n, float *x)
@@ -334,8 +334,8 @@ static void cuda_input(struct lca_device *d, const struct lca_rows *rows, uint32
 static void cuda_loss(struct lca_device *d, const struct lca_rows *rows, uint32_t n, uint32_t classes, int only,
                       float *z, bool gradient, struct lca_loss *sum)
 {
-    if (n > LCA_CUDA_PARTIAL / 2)
-        keep(d, false, "loss", "a chunk of more than 524,288 examples");
+    if (n > LCA_CUDA_LOSS_MAX)
+        keep(d, false, "loss", "more than 400,000 examples at a time");
     else
         lca_cuda_ok(d, lca_cu_loss(d->stream, rows, n, classes, only, z, gradient, d->partial, sum), "loss");
 }

@@ -26,6 +26,8 @@ struct lca_cuda_rows {
 /* Parts that a sum over rows is made of at most, times channels, times two: doubles of
  * scratch that the sums below need. */
 enum { LCA_CUDA_PARTIAL = 1 << 20 };
+/* Two for each example, and three for each class and 2,048 of them. */
+enum { LCA_CUDA_LOSS_MAX = 400000 };
 
 /* ---- layers.cu ---- */
 cudaError_t lca_cu_input(cudaStream_t s, const struct lca_rows *rows, uint32_t n, float *x);
@@ -56,6 +58,9 @@ cudaError_t lca_cu_bias_bf16(cudaStream_t s, struct lca_cuda_rows r, const void 
                              float *y);
 /* (float) of sums; they begin again at 0. */
 cudaError_t lca_cu_take(cudaStream_t s, size_t n, double *sum, float *to);
+/* The same of a layer's kernel, sums [rows][ld] to [rows][columns], and of its bias [columns]. */
+cudaError_t lca_cu_take_layer(cudaStream_t s, size_t rows, size_t columns, float *sum, size_t ld, float *dkernel,
+                              double *bias_sum, float *dbias);
 
 /* to += from, in double. */
 cudaError_t lca_cu_fold(cudaStream_t s, size_t n, const float *from, double *to);
@@ -84,9 +89,10 @@ cudaError_t lca_cu_norm_settle_back(cudaStream_t s, uint32_t C, double rows, con
 cudaError_t lca_cu_norm_spread(cudaStream_t s, struct lca_cuda_rows r, const float *x, const float *dy, bool relu,
                                const struct lca_cuda_norm *a, float *dx, bool adds);
 
-/* lca_backend.loss; sum is device memory. each [n][2]: scratch. */
+/* lca_backend.loss; sum is device memory. scratch: LCA_CUDA_PARTIAL doubles, n at most
+ * LCA_CUDA_LOSS_MAX. */
 cudaError_t lca_cu_loss(cudaStream_t s, const struct lca_rows *rows, uint32_t n, uint32_t classes, int only, float *z,
-                        bool gradient, double *each, struct lca_loss *sum);
+                        bool gradient, double *scratch, struct lca_loss *sum);
 
 /* ---- windows.cu ---- */
 cudaError_t lca_cu_maxpool(cudaStream_t s, const struct lca_geometry *g, uint32_t n, const float *x, float *y);

@@ -283,6 +283,28 @@ cudaError_t lca_cu_take(cudaStream_t s, size_t n, double *sum, float *to)
     return cudaGetLastError();
 }
 
+static __global__ void take_layer(size_t rows, size_t columns, float *sum, size_t ld, float *dkernel, double *bias_sum,
+                                  float *dbias)
+{
+    size_t i = element();
+    if (i >= rows * columns)
+        return;
+    size_t at = i / columns * ld + i % columns;
+    dkernel[i] = sum[at];
+    sum[at] = 0;
+    if (i < columns) {
+        dbias[i] = (float)bias_sum[i];
+        bias_sum[i] = 0;
+    }
+}
+
+cudaError_t lca_cu_take_layer(cudaStream_t s, size_t rows, size_t columns, float *sum, size_t ld, float *dkernel,
+                              double *bias_sum, float *dbias)
+{
+    LAUNCH(take_layer, rows * columns, s, rows, columns, sum, ld, dkernel, bias_sum, dbias);
+    return cudaGetLastError();
+}
+
 static __global__ void fold(size_t n, const float *from, double *to)
 {
     size_t i = element();

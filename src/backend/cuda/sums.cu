@@ -338,6 +338,7 @@ cudaError_t lca_cu_norm_spread(cudaStream_t s, struct lca_cuda_rows r, const flo
 /* ---- loss ---- */
 
 enum { PER_LANE = 256 / WARP };        /* classes of one lane, at most */
+static const uint32_t LOSS_PART = 2048; /* examples that a block sums up */
 
 static __device__ inline float warp_max(float v)
 {
@@ -419,41 +420,66 @@ static __global__ void loss(const uint8_t *label, uint32_t n, uint32_t classes, 
     }
 }
 
-/* A block per class adds its examples to sum[class]. */
-static __global__ void loss_sums(const uint8_t *label, uint32_t n, const double *each, struct lca_loss *sum)
+/* Sums over the examples of a class: loss, hits, how many. */
+struct of_class {
+    double loss, hits, n;
+};
+
+static __device__ inline void add_to(struct of_class &a, const struct of_class &b)
 {
-    __shared__ double loss[THREADS], hits[THREADS], count[THREADS];
-    double a = 0, b = 0, m = 0;
-    for (uint32_t e = threadIdx.x; e < n; e += THREADS) {
-        if (label[e] != blockIdx.x || each[2 * (size_t)e + 1] < 0)
+    a.loss += b.loss;
+    a.hits += b.hits;
+    a.n += b.n;
+}
+
+/* A block sums a part of the examples for one class: part[part][class]. */
+static __global__ void loss_parts(const uint8_t *label, uint32_t n, const double *each, struct of_class *part)
+{
+    __shared__ struct of_class shared[THREADS];
+    struct of_class mine = {0, 0, 0};
+    uint32_t end = (blockIdx.x + 1) * LOSS_PART;
+    end = end < n ? end : n;
+#pragma unroll 4
+    for (uint32_t e = blockIdx.x * LOSS_PART + threadIdx.x; e < end; e += THREADS) {
+        if (label[e] != blockIdx.y || each[2 * (size_t)e + 1] < 0)
             continue;
-        a += each[2 * (size_t)e];
-        b += each[2 * (size_t)e + 1];
-        m += 1;
+        struct of_class one = {each[2 * (size_t)e], each[2 * (size_t)e + 1], 1};
+        add_to(mine, one);
     }
-    loss[threadIdx.x] = a, hits[threadIdx.x] = b, count[threadIdx.x] = m;
+    shared[threadIdx.x] = mine;
     __syncthreads();
     for (uint32_t half = THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) {
-            loss[threadIdx.x] += loss[threadIdx.x + half];
-            hits[threadIdx.x] += hits[threadIdx.x + half];
-            count[threadIdx.x] += count[threadIdx.x + half];
-        }
+        if (threadIdx.x < half)
+            add_to(shared[threadIdx.x], shared[threadIdx.x + half]);
         __syncthreads();
     }
-    if (threadIdx.x == 0) {
-        sum[blockIdx.x].loss += loss[0];
-        sum[blockIdx.x].hits += (uint64_t)hits[0];
-        sum[blockIdx.x].n += (uint64_t)count[0];
-    }
+    if (threadIdx.x == 0)
+        part[blockIdx.x * (size_t)gridDim.y + blockIdx.y] = shared[0];
+}
+
+/* A thread per class adds its parts to sum[class]. */
+static __global__ void loss_sums(uint32_t classes, uint32_t parts, const struct of_class *part, struct lca_loss *sum)
+{
+    uint32_t c = (uint32_t)element();
+    if (c >= classes)
+        return;
+    struct of_class all = {0, 0, 0};
+    for (uint32_t p = 0; p < parts; p++)
+        add_to(all, part[p * (size_t)classes + c]);
+    sum[c].loss += all.loss;
+    sum[c].hits += (uint64_t)all.hits;
+    sum[c].n += (uint64_t)all.n;
 }
 
 cudaError_t lca_cu_loss(cudaStream_t s, const struct lca_rows *rows, uint32_t n, uint32_t classes, int only, float *z,
-                        bool gradient, double *each, struct lca_loss *sum)
+                        bool gradient, double *scratch, struct lca_loss *sum)
 {
     if (n == 0)
         return cudaSuccess;
-    LAUNCH_BLOCKS(loss, warps(n), s, rows->label, n, classes, only, z, lca_ld(classes), gradient, each);
-    LAUNCH_BLOCKS(loss_sums, classes, s, rows->label, n, each, sum);
+    const uint32_t parts = (n + LOSS_PART - 1) / LOSS_PART;
+    struct of_class *part = (struct of_class *)(scratch + 2 * (size_t)n);
+    LAUNCH_BLOCKS(loss, warps(n), s, rows->label, n, classes, only, z, lca_ld(classes), gradient, scratch);
+    LAUNCH_BLOCKS(loss_parts, dim3(parts, classes), s, rows->label, n, scratch, part);
+    LAUNCH(loss_sums, classes, s, classes, parts, part, sum);
     return cudaGetLastError();
 }
