@@ -77,9 +77,9 @@ packages:
 programs: $(tools)
 units: $(units)
 fuzzers: $(fuzzers)
-# What tests have of CUDA where its toolkit is: lca-grad built with it, and one that needs no card.
-cuda: $(E)/bin/lca-grad $(E)/unit/cuda-eval-conv-test
-	@$(MAKE) --no-print-directory CUDA=1 BIN=.build/cuda/bin .build/cuda/bin/lca-grad
+# What tests have of CUDA where its toolkit is: the programs built with it, and such as need no card.
+cuda: $(E)/bin/lca-grad $(E)/bin/lca-train $(E)/unit/cuda-eval-conv-test
+	@$(MAKE) --no-print-directory CUDA=1 BIN=.build/cuda/bin .build/cuda/bin/lca-grad .build/cuda/bin/lca-train
 
 demo: all
 	@pipelines/demo.sh
@@ -217,7 +217,7 @@ $(E)/emulated.o: tests/emulated/emulated.cpp Makefile
 	@mkdir -p $(@D)
 	@echo "c++ $<"
 	@$(EMULATE) -MMD -MP -c -o $@ $<
-$(E)/bin/lca-grad: $(E)/tools/lca-grad.o $(emulated) $(B)/liblca.a
+$(E)/bin/%: $(E)/tools/%.o $(emulated) $(B)/liblca.a
 	@mkdir -p $(@D)
 	@echo "ld  $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lstdc++

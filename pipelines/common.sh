@@ -46,6 +46,7 @@ the run
   --workers N        gradient workers (default: one per core; 0: none here, see --pool)
   --pool EP          where workers join, also from other machines (default $pool)
   --device D         of the workers (default $device)
+  --train-device D   of the training (default: the CPU)
   --record           keep theta.lca and lca.lca, and checkpoints of the training
   --checkpoint-every N       the same, with a checkpoint every N steps (default 100)
   --plot             draw figures of the run when it has ended: layers.svg, report.html
@@ -77,7 +78,7 @@ parse() {
             shift ;;
         --data|--out|--iterations|--examples|--workers|--pool|--device|--optimizer|--lr|--momentum|--batch|--chunk|--seed|\
 --rule|--tolerance|--min-pieces|--max-pieces|--dropout|--net|--from|--lr-steps|--sets|--heldout|--checkpoint-every|\
---resume)
+--train-device|--resume)
             [ $# -ge 2 ] || die "$1 needs a value: see --help"
             local option=${1#--}
             printf -v "${option//-/_}" %s "$2"
@@ -143,7 +144,7 @@ arguments() {
     trainer="--net $(quoted "$net") --data $(quoted "$file") --examples $examples --iterations $iterations"
     trainer+=" --batch $batch --optimizer $optimizer --lr $lr --momentum $momentum --seed $seed"
     trainer+="${dropout:+ --dropout $dropout}${lr_steps:+ --lr-steps $lr_steps}$interventions"
-    trainer+="${from:+ --from $(quoted "$from")}"
+    trainer+="${from:+ --from $(quoted "$from")}${train_device:+ --device $(quoted "$train_device")}"
     local kept='"$LCA_OUT/checkpoints"'
     trainer+="${record:+ --checkpoint $kept --checkpoint-every ${checkpoint_every:-100} \${LCA_RESUME:+--resume $kept\}}"
     integrator="--rule $rule${chunk:+ --chunk $chunk}${tolerance:+ --tolerance $tolerance}"
@@ -276,5 +277,5 @@ pipeline() {
 
 # Options without a default of the pipeline's own.
 data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets="" heldout=""
-by_class="" record="" plan="" plot="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume=""
+by_class="" record="" plan="" plot="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume="" train_device=""
 workers=$(nproc) pool=ipc:pool optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson

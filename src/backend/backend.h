@@ -175,4 +175,11 @@ const struct lca_backend *lca_backend_find(const char *device, struct lca_err *e
 
 extern const struct lca_backend lca_backend_cpu, lca_backend_cuda;      /* cuda: in a build with it */
 
+/* What this build has, for --version. */
+#ifdef LCA_CUDA
+#define LCA_BACKENDS "cpu, cuda"
+#else
+#define LCA_BACKENDS "cpu, without CUDA"
+#endif
+
 #endif

@@ -311,7 +311,10 @@ int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index
     if ((grad && !host && want_grad(e, s, err) < 0) || send(e, s, n, err) < 0)
         return -1;
     e->grad = row_at(e, s, grad, 0);
-    once(e, n, dropout, grad);
+    if (dropout)
+        once(e, n, dropout, grad);
+    else if (again_and_again(e, s, n, err) < 0)
+        return -1;
     if ((grad && give_row(e, s, 0, err) < 0) || give_sums(e, s, err) < 0 || wait_for(e, s, err) < 0)
         return -1;
     if (grad && !host)

@@ -526,11 +526,7 @@ static const struct lca_tool tool = {
     .opts = opts,
     .more = link_opts,
     .max_args = 0,
-#ifdef LCA_CUDA
-    .built = "cpu, cuda",
-#else
-    .built = "cpu, without CUDA",
-#endif
+    .built = LCA_BACKENDS,
     .run = run,
 };
 

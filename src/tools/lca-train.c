@@ -27,18 +27,21 @@
 #include "nn/train.h"
 
 static struct {
-    const char *net, *data, *optimizer, *dropout, *lr_steps, *from, *checkpoint, *resume;
+    const char *net, *data, *device, *optimizer, *dropout, *lr_steps, *from, *checkpoint, *resume;
     long examples, iterations, batch, seed, checkpoint_every;
     double lr, momentum;
     struct lca_list freeze, layer_lr, layer_momentum, delay, gradients;
     struct lca_link_args link;
-} opt = {.optimizer = "sgd", .dropout = "on", .examples = 0, .iterations = 0, .batch = 250, .seed = 1,
+} opt = {.device = "cpu", .optimizer = "sgd", .dropout = "on", .examples = 0, .iterations = 0, .batch = 250, .seed = 1,
          .lr = 0, .momentum = 0.9, .checkpoint_every = 100};
 
 static const struct lca_opt opts[] = {
     {"net", 'N', LCA_OPT_STR, &opt.net, "NAME|FILE", "Network: a built-in name or a description (see lca-net).",
      0, 0, false},
     {"data", 'd', LCA_OPT_STR, &opt.data, "FILE", "Data file made by lca-data.", 0, 0, true},
+    {"device", 'D', LCA_OPT_STR, &opt.device, "DEVICE", "What computes the gradients of mini-batches: cpu, or where it was "
+     "built with CUDA cuda, or cuda:N for card N; each as in lca-grad, with :tf32 or :bf16 after it for another precision "
+     "(default cpu). Other devices go to other bits.", 0, 0, true},
     {"examples", 0, LCA_OPT_INT, &opt.examples, "N", "Train on the first N examples (default: all).", 1, 4e9, false},
     {"iterations", 'T', LCA_OPT_INT, &opt.iterations, "N", "Training steps (default: 4 epochs).", 1, 1e9, false},
     {"batch", 'b', LCA_OPT_INT, &opt.batch, "N", "Examples of a mini-batch (default 250).", 1, 1e9, false},
@@ -130,7 +133,7 @@ static int open_all(struct train *t, struct lca_err *err)
     struct lca_images images = {t->data.set[0].images, t->data.set[0].labels, 0, lca_dataset_pixels(&t->data)};
     for (int k = 0; k < t->data.sets; k++)
         images.n += t->data.set[k].n;
-    t->eval = lca_eval_new(&t->net, "cpu", &images, most, err);
+    t->eval = lca_eval_new(&t->net, opt.device, &images, most, err);
     t->theta = lca_alloc(t->net.P, sizeof *t->theta, err);
     t->grad = lca_alloc(t->net.P, sizeof *t->grad, err);
     if (!t->eval || !t->theta || !t->grad ||
@@ -517,6 +520,7 @@ static const struct lca_tool tool = {
     .opts = opts,
     .more = link_opts,
     .max_args = 0,
+    .built = LCA_BACKENDS,
     .run = run,
 };
 

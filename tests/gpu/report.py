@@ -57,7 +57,7 @@ def gradients(lines, cap, precision):
             continue
         peak = cap.get(CEILING[precision]) if cap else None
         rows.append([net, f"{(ours or best)['examples']:,}",
-                     seconds(ours and ours['seconds']),
+                     f"{ours['chunk']:,}" if ours else '-', seconds(ours and ours['seconds']),
                      f"{ours['gflops'] / 1000:.1f}" if ours else '-',
                      f"{100 * ours['gflops'] / peak:.0f} %" if ours and peak else '-',
                      seconds(eager and eager['seconds']), seconds(compiled and compiled['seconds']),
@@ -65,7 +65,7 @@ def gradients(lines, cap, precision):
                      f"{best['seconds'] / ours['seconds']:.2f}" if ours and best else '-'])
     if rows:
         print(f'{precision}:\n')
-        table(['network', 'examples', 'lca s', 'TFLOP/s', 'of ceiling', 'PyTorch s', 'compiled s', 'its best', 'ratio'],
+        table(['network', 'examples', 'chunk', 'lca s', 'TFLOP/s', 'of ceiling', 'PyTorch s', 'compiled s', 'its best', 'ratio'],
               rows)
 
 

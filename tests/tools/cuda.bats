@@ -5,6 +5,7 @@ load ../streams
 # recorded work and the memory plan as they are, cuBLAS and cuDNN imitated.
 CUDA=$ROOT/.build/cuda/bin/lca-grad
 CARD=$ROOT/.build/emulated/bin/lca-grad
+TRAIN=$ROOT/.build/emulated/bin/lca-train
 
 need_toolkit() {
     [ -x "$CUDA" ] && [ -x "$CARD" ] || skip "no CUDA toolkit: put nvcc in PATH or set CUDA_HOME, and make cuda"
@@ -137,4 +138,48 @@ END
     a_run mixed 200 1 --mixed-numerics
     [ "$(jq .workers_joined mixed/summary.json)" -eq 2 ]
     lca-check <mixed/lca.lca
+}
+
+@test "training on a card: the CPU's to rounding, with dropout too, and the same bytes again" {
+    need_toolkit
+    local p="--data $FILES/s.data --examples 400 --batch 50 --iterations 12"
+    jq '.layers |= .[:2] + [{type: "dropout", rate: 0.5}] + .[2:]' "$FILES/relu.json" >dropout.json
+    grep -q dropout dropout.json
+    for net in "$FILES/relu.json" dropout.json; do
+        lca-train --net $net $p >cpu.lca
+        "$TRAIN" --net $net $p --device cuda >card.lca
+        "$TRAIN" --net $net $p --device cuda >again.lca
+        cmp card.lca again.lca
+        jq -es 'length == 24 and (.[:12] as $a | .[12:] as $b | [range(12) | ($a[.] - $b[.]) / $a[.] | fabs] | max < 1e-5)' \
+            <(for f in cpu.lca card.lca; do lca-tap --fields mbloss <$f | jq '.mbloss | select(. > 0)'; done)
+    done
+    [ "$(lca-tap --json --kind HEAD <card.lca | jq -r .num)" = "$(lca-tap --json --kind HEAD <again.lca | jq -r .num)" ]
+    lca-tap --json --kind HEAD <card.lca | jq -re .num | grep -q '^cuda/.*/float32$'
+    lca-tap --json --kind HEAD <cpu.lca | jq -re .num | grep -q '^cpu/'
+}
+
+@test "training on a card goes on where it was cut off, on that card alone" {
+    need_toolkit
+    local p="--net $FILES/relu.json --data $FILES/s.data --examples 400 --batch 50"
+    "$TRAIN" $p --iterations 12 --device cuda >whole.lca
+    "$TRAIN" $p --iterations 6 --device cuda --checkpoint cp >/dev/null
+    run -2 lca-train $p --iterations 12 --resume cp
+    assert_output --partial "cuda/"
+    "$TRAIN" $p --iterations 12 --device cuda --resume cp >b.lca
+    for f in whole.lca b.lca; do lca-tap --json --kind theta $f | tail -n 6 | md5sum; done | uniq -c | grep -q '^ *2 '
+    case $(lca-train --version) in *"without CUDA"*) ;; *) return ;; esac
+    run -2 lca-train $p --device cuda
+    assert_output --partial "make CUDA=1"
+}
+
+@test "a pipeline with training and workers on a card" {
+    need_toolkit
+    mkdir tree
+    cp -r "$ROOT/pipelines" "$ROOT/bin" tree/
+    cp "$CARD" "$TRAIN" tree/bin/
+    tree/pipelines/mnist-fc.sh --data synth:1,600 --batch 50 --iterations 2 --heldout 0 --workers 1 --device cuda \
+        --train-device cuda --record --out out
+    [ "$(jq -r .device out/summary.json)" = cuda ]
+    for f in theta lca; do lca-tap --json --kind HEAD out/$f.lca | jq -re .num | grep -q '^cuda/'; done
+    lca-check --in out/lca.lca
 }
