@@ -148,9 +148,10 @@ struct lca_backend {
     size_t (*room)(struct lca_device *d);
     bool roomy;                         /* keeps what is costly to compute again, and all else */
     /* Work to be done again and again: what is called from record to recorded, put, get and
-     * alloc aside, is noted and not done; replay does it, on the same arrays. NULL: cannot. */
-    int (*record)(struct lca_device *d, struct lca_err *err);
-    void *(*recorded)(struct lca_device *d, struct lca_err *err);
+     * alloc aside, is noted and not done; replay does it, on the same arrays. All NULL: it cannot.
+     * record: whether it can now. recorded: NULL where it turned out that it cannot. */
+    bool (*record)(struct lca_device *d);
+    void *(*recorded)(struct lca_device *d);
     int (*replay)(struct lca_device *d, void *work, struct lca_err *err);
     void (*forget)(struct lca_device *d, void *work);
     /* Examples that should go at a time through layers whose activations and gradients

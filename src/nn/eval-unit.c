@@ -187,14 +187,14 @@ static int again_and_again(struct lca_eval *e, const struct lca_eval_slot *s, ui
             r->done = true;
         return 0;
     }
-    if (!r->work) {
-        if (e->backend->record(e->device, err) < 0)
-            return -1;
+    if (!r->work && e->backend->record(e->device)) {
         once(e, n, NULL, s->ask.gradient);
-        if (!(r->work = e->backend->recorded(e->device, err)))
-            return -1;
+        r->work = e->backend->recorded(e->device);
     }
-    return e->backend->replay(e->device, r->work, err);
+    if (r->work)
+        return e->backend->replay(e->device, r->work, err);
+    once(e, n, NULL, s->ask.gradient);
+    return 0;
 }
 
 /* Classes of a unit that its statistics tie together: one way forward, and back for each. */

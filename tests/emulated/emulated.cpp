@@ -1,7 +1,8 @@
 /* emulated.cpp: a card that is this CPU: threads of emulated.h, and those functions of the
  * CUDA runtime, cuBLAS and cuDNN that the CUDA device calls. Memory is ordinary memory, of
  * which $EMULATED_MIB (default 8192) can be had; cuDNN has no kernel for anything. Streams
- * do their work late, or by $EMULATED_ORDER=early the first of them at once. */
+ * do their work late, or by $EMULATED_ORDER=early the first of them at once. With
+ * $EMULATED_NO_GRAPHS nothing can be recorded. */
 #include "emulated.h"
 
 #include <setjmp.h>
@@ -385,7 +386,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *g)
 {
     *g = (cudaGraph_t)recording;
     recording = NULL;
-    return cudaSuccess;
+    if (!getenv("EMULATED_NO_GRAPHS"))
+        return cudaSuccess;
+    delete (work *)*g;
+    *g = NULL;
+    return cudaErrorStreamCaptureInvalidated;
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *e, cudaGraph_t g, unsigned long long)

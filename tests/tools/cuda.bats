@@ -97,7 +97,10 @@ END
         "$CARD" --data "$FILES/s.data" --device cuda --chunk 100 --by-class <theta.lca >$order-class.lca
         a_run $order 4 2 --by-class
     done
+    EMULATED_NO_GRAPHS=1 "$CARD" --data "$FILES/s.data" --device cuda --chunk 100 <theta.lca >anew.lca 2>err
     cmp early.lca late.lca
+    cmp anew.lca late.lca
+    [ "$(grep -c "work is asked for anew for each chunk" err)" -eq 1 ]
     cmp early-class.lca late-class.lca
     cmp early/lca.lca late/lca.lca
     lca-check <late/lca.lca

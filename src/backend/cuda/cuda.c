@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/version.h"
 
 /* What comes down goes through this much pinned memory at a time. */
@@ -185,7 +186,7 @@ static const char *cuda_num(const struct lca_device *d)
 /* What is free, but for what cuDNN may want. */
 static size_t cuda_room(struct lca_device *d)
 {
-    const size_t reserve = (size_t)1 << 30;
+    const size_t reserve = LCA_CUDA_WORKSPACE_MAX;
     size_t room = 0, all;
     lca_cuda_ok(d, cudaMemGetInfo(&room, &all), "asking for its memory");
     return room > reserve ? room - reserve : 0;
@@ -285,27 +286,10 @@ static void cuda_clear(struct lca_device *d, void *p, size_t bytes)
 
 /* ---- recorded work ---- */
 
-static int cuda_record(struct lca_device *d, struct lca_err *err)
+static bool cuda_record(struct lca_device *d)
 {
-    lca_cuda_ok(d, cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal), "recording");
-    return result(d, err);
-}
-
-static void *cuda_recorded(struct lca_device *d, struct lca_err *err)
-{
-    cudaGraph_t graph = NULL;
-    cudaGraphExec_t work = NULL;
-    if (lca_cuda_ok(d, cudaStreamEndCapture(d->stream, &graph), "recording"))
-        lca_cuda_ok(d, cudaGraphInstantiate(&work, graph, 0), "recording");
-    if (graph)
-        cudaGraphDestroy(graph);
-    return result(d, err) < 0 ? NULL : work;
-}
-
-static int cuda_replay(struct lca_device *d, void *work, struct lca_err *err)
-{
-    lca_cuda_ok(d, cudaGraphLaunch(work, d->stream), "replaying");
-    return result(d, err);
+    return !d->cannot_record && !d->failed.text[0] &&
+           lca_cuda_ok(d, cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal), "recording");
 }
 
 static void cuda_forget(struct lca_device *d, void *work)
@@ -313,6 +297,31 @@ static void cuda_forget(struct lca_device *d, void *work)
     (void)d;
     if (work)
         cudaGraphExecDestroy(work);
+}
+
+/* What fails while it is recorded has not been done: it can be done without. */
+static void *cuda_recorded(struct lca_device *d)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t work = NULL;
+    if (lca_cuda_ok(d, cudaStreamEndCapture(d->stream, &graph), "recording"))
+        lca_cuda_ok(d, cudaGraphInstantiate(&work, graph, 0), "recording");
+    if (graph)
+        cudaGraphDestroy(graph);
+    if (!d->failed.text[0])
+        return work;
+    lca_note("%s: work is asked for anew for each chunk, which is slower and gives the same bytes", d->failed.text);
+    cudaGetLastError();
+    cuda_forget(d, work);
+    d->failed = (struct lca_err){0};
+    d->cannot_record = true;
+    return NULL;
+}
+
+static int cuda_replay(struct lca_device *d, void *work, struct lca_err *err)
+{
+    lca_cuda_ok(d, cudaGraphLaunch(work, d->stream), "replaying");
+    return result(d, err);
 }
 
 /* ---- what is no layer's ---- */

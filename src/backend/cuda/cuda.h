@@ -38,6 +38,7 @@ struct lca_device {
     double *partial;                    /* LCA_CUDA_PARTIAL doubles: sums of parts */
     void *staging;                      /* pinned: what comes down goes through it */
     struct lca_err failed;              /* the first failure */
+    bool cannot_record;
     char num[128];
 };
 

@@ -6,7 +6,6 @@
 #include "base/buf.h"
 
 enum { CONFIGS = 64, NOTES = 16, X = 'x', W = 'w', Y = 'y' };
-#define WORKSPACE_MAX ((int64_t)2 << 30)
 
 struct lca_cuda_plan {
     struct lca_cuda_plan *next;
@@ -195,7 +194,7 @@ static bool choose(struct lca_device *d, struct lca_cuda_plan *what, desc graph,
             if (one.ok &&
                 cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got,
                                          &size) == CUDNN_STATUS_SUCCESS &&
-                size <= WORKSPACE_MAX) {
+                size <= LCA_CUDA_WORKSPACE_MAX) {
                 what->plan = plan;
                 what->workspace = size;
                 what->found = true;

@@ -2,11 +2,13 @@
  *
  * cuDNN ranks its kernels by a rule of its own for the card, without measuring; the first
  * that is deterministic, keeps to the device's precision and needs no more workspace than
- * WORKSPACE_MAX is taken. So the same card and cuDNN take the same kernel every time. */
+ * LCA_CUDA_WORKSPACE_MAX is taken. So the same card and cuDNN take the same kernel every time. */
 #ifndef LCA_BACKEND_CUDA_CUDNN_PLAN_H
 #define LCA_BACKEND_CUDA_CUDNN_PLAN_H
 
 #include "backend/cuda/cuda.h"
+
+#define LCA_CUDA_WORKSPACE_MAX ((int64_t)1 << 30)
 
 /* y = conv(x, w); dx from dy and w; dw from x and dy. */
 enum lca_cuda_way { LCA_CUDA_FORWARD, LCA_CUDA_TO_INPUT, LCA_CUDA_TO_KERNEL };
