@@ -280,10 +280,10 @@ np.save("x.npy", np.zeros((2000, 32, 32, 3), "u1")); np.save("y.npy", (np.arange
 }
 
 @test "on a GPU, whose part the CPU plays" {
-    card=$ROOT/.build/emulated/bin/lca-grad
-    [ -x "$card" ] || skip "no CUDA toolkit: put nvcc in PATH or set CUDA_HOME, and make cuda"
+    cards=$ROOT/.build/emulated/bin
+    [ -x "$cards/lca-train" ] || skip "no CUDA toolkit: put nvcc in PATH or set CUDA_HOME, and make cuda"
     export LCA_DIR=$XDG_RUNTIME_DIR/lca
-    ln -sf "$card" bin/lca-grad
+    ln -sf "$cards"/* bin
     ln -sf "$ROOT/pipelines/cifar-resnet20.sh" pipelines       # which takes programs from the bin/ beside it
     lca-data make synth:1,1000 --out mnist.data
     "$PYTHON" -c 'import numpy as np
@@ -294,10 +294,13 @@ np.save("x.npy", np.zeros((1000, 32, 32, 3), "u1")); np.save("y.npy", (np.arange
     lca-train --net mnist-fc --data mnist.data --iterations 3 >thetas.lca
     bg run lca-integrate --in thetas.lca --pool ipc:pool --mixed-numerics --out lca.lca
     # what takes minutes, or a network, is in tests/long/pages.bats
-    typed docs/gpu.md '/^tests/d; s/^(bin.lca-grad[^#]*)/\1 \& /; s/cuda:1/cuda:0/; s/^pipelines.*/wait; & --net .\/tiny.json --iterations 3 --examples 500 --heldout 100 --out run/'
+    typed docs/gpu.md '/^tests/d; s/^(bin.lca-grad[^#]*)/\1 \& /; s/cuda:1/cuda:0/; s/^pipelines.*/wait; & --net .\/tiny.json --iterations 3 --examples 500 --heldout 100 --out run/
+        s/(--train-device.*)--out run/\1--out trained/'
     ends run 0
     lca-check --in lca.lca
     [ "$(jq -r .device run/summary.json)" = cuda ]
+    grep -q -- '--device .cuda.' trained/stages
+    [ -s trained/layers.jsonl ]
 }
 
 @test "clusters: numerics, and machines that share nothing" {
