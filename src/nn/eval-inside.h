@@ -28,7 +28,6 @@ struct lca_eval_ask {
 struct lca_eval_slot {
     unsigned at;            /* of e->slot; the ticket of what it brings */
     struct lca_eval_ask ask;
-    uint32_t count[LCA_EVAL_CLASSES];   /* examples of each class */
     /* Memory that the device reads from and brings to. */
     uint32_t *index;        /* [n_max], the examples, in order of class */
     uint8_t *label;         /* [n_max] */
@@ -36,7 +35,13 @@ struct lca_eval_slot {
     float *grad;            /* [rows][P], or NULL until it is wanted */
     uint32_t rows;
     struct lca_loss *sum;   /* [classes] */
-    /* Device: what one pass leaves. On a host device d_grad is NULL until it is wanted. */
+    /* The unit that index and label are of, here and on the device; 0, 0: of none. */
+    uint32_t lo, hi;
+    uint32_t count[LCA_EVAL_CLASSES];   /* its examples of each class */
+    /* Device: index and label, and what one pass leaves. On a host device the first two are
+     * those above, and d_grad is NULL until it is wanted. */
+    uint32_t *d_index;
+    uint8_t *d_label;
     float *d_grad;          /* [P] */
     struct lca_loss *d_sum; /* [classes] */
     int status;             /* of begin, with err */
@@ -56,7 +61,7 @@ struct lca_eval {
     void *scratch;          /* device */
     struct lca_rows rows;   /* device */
     float *x;               /* device, [largest room], the input as floats; NULL if none reads it */
-    void *d_index, *d_label, *d_images;
+    void *d_images;
     float *own_theta;       /* device; NULL on a host device */
     uint64_t theta_id, has_theta;       /* of the calls now; of what own_theta holds, 0: unknown */
     double *total;          /* device: of lca_eval_set; NULL until it is wanted, and on a host device */
@@ -64,7 +69,9 @@ struct lca_eval {
     struct lca_eval_slot slot[LCA_TICKETS];
     unsigned slots;         /* of them, those in use */
     unsigned oldest, begun; /* units begun and not finished: the first, and how many */
-    /* Where the pass now takes theta from, and leaves gradient and losses. */
+    /* Where the pass now takes examples and theta from, and leaves gradient and losses. */
+    const uint32_t *index;
+    const uint8_t *label;
     float *theta;           /* only ever read, as lca_call says */
     float *grad;
     struct lca_loss *sum;

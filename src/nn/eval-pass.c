@@ -140,8 +140,8 @@ static void run_slice(struct lca_eval *e, unsigned stage, const struct slice *s,
 {
     const struct lca_eval_pass *p = s->pass;
     uint32_t first = p->first + s->first;
-    e->rows.index = (const uint32_t *)e->d_index + first;
-    e->rows.label = (const uint8_t *)e->d_label + first;
+    e->rows.index = e->index + first;
+    e->rows.label = e->label + first;
     bool last = stage + 1 == e->plan.stages;
     if (!back || last)
         forward_layers(e, stage, s, false);

@@ -43,19 +43,29 @@ static int send_theta(struct lca_eval *e, struct lca_eval_slot *s, struct lca_er
     return 0;
 }
 
-/* theta and the places of the slot's n examples. */
-static int send(struct lca_eval *e, struct lca_eval_slot *s, uint32_t n, struct lca_err *err)
+/* The places of the slot's n examples. */
+static int send_examples(struct lca_eval *e, const struct lca_eval_slot *s, uint32_t n, struct lca_err *err)
 {
-    e->sum = s->d_sum;
-    if (e->backend->host_memory) {
-        e->theta = (float *)s->ask.theta;
-        lca_eval_begin_layers(e);
+    if (e->backend->host_memory)
         return 0;
-    }
-    e->theta = e->own_theta;
-    if (send_theta(e, s, err) < 0 || e->backend->put(e->device, e->d_index, s->index, n * sizeof *s->index, err) < 0)
+    if (e->backend->put(e->device, s->d_index, s->index, n * sizeof *s->index, err) < 0)
         return -1;
-    return e->backend->put(e->device, e->d_label, s->label, n, err);
+    return e->backend->put(e->device, s->d_label, s->label, n, err);
+}
+
+/* What the pass now to come takes from the slot, and leaves there; theta. */
+static int prepare(struct lca_eval *e, struct lca_eval_slot *s, struct lca_err *err)
+{
+    e->index = s->d_index;
+    e->label = s->d_label;
+    e->sum = s->d_sum;
+    if (!e->backend->host_memory) {
+        e->theta = e->own_theta;
+        return send_theta(e, s, err);
+    }
+    e->theta = (float *)s->ask.theta;
+    lca_eval_begin_layers(e);
+    return 0;
 }
 
 /* Fills index and label with lo .. hi-1 in order of class, and count per class.
@@ -79,6 +89,19 @@ static int sort_unit(const struct lca_eval *e, struct lca_eval_slot *s, struct l
         s->label[at[c]] = c;
         s->index[at[c]++] = i;
     }
+    return 0;
+}
+
+/* The same unit again, as where it is the whole set, is still there. */
+static int send_unit(struct lca_eval *e, struct lca_eval_slot *s, struct lca_err *err)
+{
+    if (s->hi > 0 && s->lo == s->ask.lo && s->hi == s->ask.hi)
+        return 0;
+    s->lo = s->hi = 0;
+    if (sort_unit(e, s, err) < 0 || send_examples(e, s, s->ask.hi - s->ask.lo, err) < 0)
+        return -1;
+    s->lo = s->ask.lo;
+    s->hi = s->ask.hi;
     return 0;
 }
 
@@ -250,7 +273,7 @@ static int run_whole(struct lca_eval *e, const struct lca_eval_slot *s, float *g
  * gradients go, the slot's own or, on a host device, the caller's. */
 static int start(struct lca_eval *e, struct lca_eval_slot *s, float *grad, struct lca_err *err)
 {
-    if (sort_unit(e, s, err) < 0 || send(e, s, s->ask.hi - s->ask.lo, err) < 0 ||
+    if (send_unit(e, s, err) < 0 || prepare(e, s, err) < 0 ||
         (s->ask.by_class ? run_classes : run_whole)(e, s, grad, err) < 0)
         return -1;
     return give_sums(e, s, err);
@@ -302,13 +325,14 @@ int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index
         return lca_fail(err, LCA_INTERNAL, "a batch of %u examples, 1 to %u go", n, e->n_max);
     lca_eval_drop(e);
     s->ask = (struct lca_eval_ask){.theta = theta, .gradient = grad};
+    s->lo = s->hi = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (index[i] >= e->images.n)
             return lca_fail(err, LCA_INTERNAL, "example %u of %u", index[i], e->images.n);
         s->index[i] = index[i];
         s->label[i] = e->images.label[index[i]];
     }
-    if ((grad && !host && want_grad(e, s, err) < 0) || send(e, s, n, err) < 0)
+    if ((grad && !host && want_grad(e, s, err) < 0) || send_examples(e, s, n, err) < 0 || prepare(e, s, err) < 0)
         return -1;
     e->grad = row_at(e, s, grad, 0);
     if (dropout)

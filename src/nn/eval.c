@@ -40,11 +40,16 @@ static int allocate_slot(struct lca_eval *e, struct lca_eval_slot *s, struct lca
     s->d_sum = on_device(e, net->classes, sizeof *s->d_sum, err);
     if (!s->index || !s->label || !s->sum || !s->d_sum)
         return -1;
-    if (e->backend->host_memory)
+    if (e->backend->host_memory) {
+        s->d_index = s->index;
+        s->d_label = s->label;
         return 0;
+    }
     s->sent = of_host(e, net->P, sizeof *s->sent, err);
+    s->d_index = on_device(e, e->n_max, sizeof *s->d_index, err);
+    s->d_label = on_device(e, e->n_max, sizeof *s->d_label, err);
     s->d_grad = on_device(e, net->P, sizeof *s->d_grad, err);
-    return s->sent && s->d_grad ? 0 : -1;
+    return s->sent && s->d_index && s->d_label && s->d_grad ? 0 : -1;
 }
 
 static int allocate_images(struct lca_eval *e, struct lca_err *err)
@@ -56,11 +61,9 @@ static int allocate_images(struct lca_eval *e, struct lca_err *err)
     }
     size_t bytes = e->images.n * e->images.pixels;
     e->d_images = on_device(e, bytes, 1, err);
-    e->d_index = on_device(e, e->n_max, sizeof(uint32_t), err);
-    e->d_label = on_device(e, e->n_max, 1, err);
     e->own_theta = on_device(e, e->net->P, sizeof *e->own_theta, err);
     e->rows.images = e->d_images;
-    if (!e->d_images || !e->d_index || !e->d_label || !e->own_theta)
+    if (!e->d_images || !e->own_theta)
         return -1;
     return e->backend->put(e->device, e->d_images, e->images.image, bytes, err);
 }
@@ -76,10 +79,6 @@ static int allocate(struct lca_eval *e, struct lca_err *err)
         e->slot[k].at = k;
         if (allocate_slot(e, &e->slot[k], err) < 0)
             return -1;
-    }
-    if (e->backend->host_memory) {
-        e->d_index = e->slot[0].index;
-        e->d_label = e->slot[0].label;
     }
     e->kept = on_device(e, e->n_max * e->plan.kept, sizeof(float), err);
     e->cut = on_device(e, e->plan.slice, sizeof(float), err);
@@ -110,7 +109,8 @@ static int wanted(const struct lca_eval *e, uint32_t n, size_t *bytes, struct lc
         return -1;
     size_t scratch = 0, floats = n * p.kept + p.slice + image_room(&p) * lca_ld(e->images.pixels) +
                                   (1 + LCA_TICKETS) * net->P;
-    *bytes = e->images.n * e->images.pixels + n * (sizeof(uint32_t) + sizeof(uint8_t)) + floats * sizeof(float);
+    *bytes = e->images.n * e->images.pixels + LCA_TICKETS * n * (sizeof(uint32_t) + sizeof(uint8_t)) +
+             floats * sizeof(float);
     for (unsigned k = 0; k < net->n_layer; k++) {
         const struct lca_layer_ops *ops = p.layer[k].ops;
         const uint32_t room = p.room[p.layer[k].stage];
@@ -205,6 +205,10 @@ static void release_slot(struct lca_eval *e, struct lca_eval_slot *s)
             free(host[k]);
         else
             b->release_host(e->device, host[k]);
+    if (!b->host_memory) {
+        b->release(e->device, s->d_index);
+        b->release(e->device, s->d_label);
+    }
     b->release(e->device, s->d_grad);
     b->release(e->device, s->d_sum);
 }
@@ -227,10 +231,6 @@ void lca_eval_free(struct lca_eval *e)
         void *own[] = {e->kept, e->cut, e->scratch, e->x, e->d_images, e->own_theta, e->total};
         for (size_t k = 0; k < sizeof own / sizeof *own; k++)
             b->release(d, own[k]);
-        if (!b->host_memory) {
-            b->release(d, e->d_index);
-            b->release(d, e->d_label);
-        }
         b->close(d);
     }
     free(e->state);

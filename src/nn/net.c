@@ -367,11 +367,31 @@ static int add_tensor(struct lca_net *net, const char *layer, struct lca_layer *
 }
 
 /* Kernel layers in forward order; in each kernel, bias, gamma, beta. */
+/* Part of the layer before it, where a device is in a hurry. */
+static bool goes_along(const struct lca_layer *l)
+{
+    return l->g.type == LCA_RELU || l->g.type == LCA_DROPOUT || l->g.type == LCA_FLATTEN;
+}
+
+static uint64_t moved(const struct lca_net *net, const struct lca_layer *l)
+{
+    const uint64_t in = lca_shape_size(l->g.in), out = lca_shape_size(l->g.out);
+    int from = l->from;
+    while (from >= 0 && goes_along(&net->layer[from]))
+        from = net->layer[from].from;
+    if (goes_along(l))
+        return 0;
+    if (l->g.type == LCA_ADD)
+        return 2 * in + out + out + 2 * in;     /* back, its inputs are not read */
+    return in + out + in + out + (from >= 0 ? in : 0);
+}
+
 static int make_table(struct lca_net *net, struct lca_err *err)
 {
     for (unsigned k = 0; k < net->n_layer; k++) {
         struct lca_layer *l = &net->layer[k];
         const struct lca_geometry *g = &l->g;
+        net->moved += moved(net, l);
         if (g->type != LCA_DENSE && g->type != LCA_CONV)
             continue;
         uint32_t shape[4] = {g->kernel, g->kernel, g->in.c, g->out.c};

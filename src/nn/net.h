@@ -54,6 +54,10 @@ struct lca_net {
     struct lca_table table;
     uint64_t P;             /* parameters */
     uint64_t flops;         /* per example, forward; loss and gradient cost 3 times that */
+    uint64_t moved;         /* floats per example that loss and gradient read and write at the least,
+                               activations and their gradients: forward a layer's input and output; back
+                               the input, the gradient of the output and, but for the image, that of the
+                               input. ReLU, dropout and flatten go with the layer before them. */
     bool batchnorm;         /* the loss of an example depends on its whole chunk */
     bool external;          /* no layers and no parameters are known here */
     uint32_t chunk;         /* of an external network: the usual one; 0: not said */

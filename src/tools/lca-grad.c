@@ -486,9 +486,9 @@ static int benchmark(struct grad *g, struct lca_err *err)
         return -1;
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"net\": \"%s\", \"examples\": %u, \"chunk\": %u, \"by_class\": %s, \"device\": \"%s\", \"num\": \"%s\", "
-           "\"threads\": 1, \"us_per_example\": %.4f, \"gflops\": %.2f, \"peak_rss_mib\": %.1f}\n",
+           "\"threads\": 1, \"us_per_example\": %.4f, \"gflops\": %.2f, \"gb_per_s\": %.2f, \"peak_rss_mib\": %.1f}\n",
            g->net.name, n, chunk, opt.by_class ? "true" : "false", opt.device, lca_eval_num(g->eval), seconds * 1e6,
-           3e-9 * (double)g->net.flops / seconds, (double)usage.ru_maxrss / 1024);
+           3e-9 * (double)g->net.flops / seconds, 4e-9 * (double)g->net.moved / seconds, (double)usage.ru_maxrss / 1024);
     return 0;
 }
 

@@ -41,6 +41,13 @@ def setting(line):
     return ', '.join(words)
 
 
+def of_ceiling(ours, cap, precision):
+    """The share of what the card can do, of products or of bytes, whichever is nearer its end."""
+    products = ours['gflops'] / cap[CEILING[precision]]
+    moved = ours['gb_per_s'] / cap['copy_gb_per_s']
+    return f"{100 * max(products, moved):.0f} % of {'products' if products > moved else 'bytes'}"
+
+
 def gradients(lines, cap, precision):
     rows = []
     for net in unique(line['net'] for line in lines if line['what'] in ('lca', 'pytorch')):
@@ -55,11 +62,11 @@ def gradients(lines, cap, precision):
         best = min((line for line in (eager, compiled) if line), key=lambda line: line['seconds'], default=None)
         if not ours and not best:
             continue
-        peak = cap.get(CEILING[precision]) if cap else None
+        share = of_ceiling(ours, cap, precision) if ours and cap else '-'
         rows.append([net, f"{(ours or best)['examples']:,}",
                      f"{ours['chunk']:,}" if ours else '-', seconds(ours and ours['seconds']),
                      f"{ours['gflops'] / 1000:.1f}" if ours else '-',
-                     f"{100 * ours['gflops'] / peak:.0f} %" if ours and peak else '-',
+                     share,
                      seconds(eager and eager['seconds']), seconds(compiled and compiled['seconds']),
                      setting(best) if best else '-',
                      f"{best['seconds'] / ours['seconds']:.2f}" if ours and best else '-'])
@@ -97,6 +104,15 @@ def main(paths):
               [[net, p, workers, seconds(line['seconds_per_step']), seconds(line['seconds_of_gradient']),
                 f"{line['ratio']:.2f}", f"{100 * line['worker_busy']:.0f} %"]
                for (net, p, workers), line in rows.items()])
+    costs = {(line['net'], line['precision']): line for line in lines if line['what'] == 'conservation'}
+    if costs:
+        precisions = unique(p for _, p in costs)
+        table(['conservation: total error, mean step error', 'steps', 'change per step'] + precisions,
+              [[net, next(line['steps'] for (n, _), line in costs.items() if n == net),
+                next(f"{line['mean_step']:.1e} nat" for (n, _), line in costs.items() if n == net)]
+               + [f"{line['total_error_percent']:.4f} %, {line['mean_step_error']:.1e} nat" if line else '-'
+                  for line in (costs.get((net, p)) for p in precisions)]
+               for net in unique(net for net, _ in costs)])
 
 
 if __name__ == '__main__':

@@ -7,7 +7,8 @@
 #                  for bad memory accesses (compute-sanitizer)
 #   bench-eager    a full gradient of each network: lca-grad, and PyTorch at its best
 #   bench-compile  the same through torch.compile
-#   pipeline       a step of a pipeline against the two gradients that it takes
+#   pipeline       a step of a pipeline against the two gradients that it takes; what each
+#                  precision costs in conservation
 # Everything that was measured goes to results.jsonl in $OUT (default .build/gpu-results),
 # a line of JSON each; what the parts said to NAME.log there; report.py makes tables of it.
 # Exit status 1 if anything failed. --rehearse does it all on the CPU with few examples:
@@ -450,13 +451,35 @@ steps_against_gradients() {
            worker_busy: $s[0].worker_busy, card: $card}' | tee -a "$results"
 }
 
+# conserved NET DATA STEPS: the same steps, allocated in each precision.
+conserved() {
+    local p run
+    for p in "${checked_precisions[@]}"; do
+        run=$work/$1.conserved.$p
+        LCA_PRECISION=$([ -n "$rehearse" ] || echo "$p") \
+            "pipelines/$1.sh" --data "$2" --device "$device" --workers 1 --iterations "$3" ${rehearse:+--batch 50} --heldout 0 \
+            --tolerance off --out "$run" >&2 || return
+        jq -c --arg net "$1" --arg p "$p" --arg card "$card" --argjson steps "$3" \
+            '{what: "conservation", net: $net, precision: $p, steps: $steps, total_error_percent, mean_step_error,
+              mean_step: ((.loss_first - .loss_last) / $steps), card: $card}' "$run/summary.json" | tee -a "$results"
+    done
+}
+
 pipeline() {
     local p
     ready
     step data 90 picture_data
     for p in "${precisions[@]}"; do
-        step "cifar-resnet20 $p" 240 steps_against_gradients "$p"
+        step "cifar-resnet20 $p" 150 steps_against_gradients "$p"
     done
+    step "data for conservation" 60 check_data
+    if [ -n "$rehearse" ]; then
+        step "conservation, mnist-fc" 60 conserved mnist-fc synth:1,600 2
+    else
+        step "conservation, mnist-fc" 60 conserved mnist-fc "$work/mnist.data" 100
+        step "conservation, mnist-lenet" 90 conserved mnist-lenet "$work/mnist.data" 40
+        step "conservation, cifar-resnet20" 90 conserved cifar-resnet20 "$work/cifar.data" 10
+    fi
     gpu_python tests/gpu/report.py "$results"
 }
 

@@ -270,7 +270,7 @@ gone() {
     case_of 5 'HEAD: key P' <<<"$h say(edit(h, P=1 << 40))"
     case_of 5 'chunks, more than' <<<"$h say(edit(h, data=dict(h[0]['data'], sets=[{'set': 'train', 'N': 2**31 - 1, 'chunk': 1}])))"
     case_of 5 'without its theta' <<<"$h $work say(h, work(1, 0))"
-    case_of 5 'beyond our slots' <<<"$h $work say(h, point(1), work(1, 0), work(1, 1), work(1, 2))"
+    case_of 5 'beyond our slots' <<<"$h $work say(h, point(1), *[work(1, 0)] * 300)"
     case_of 5 'do not make a vector' <<<"$h say(h, point(1, off=4))"
     case_of 5 'unit 77 of' <<<"$h $work say(h, point(1), work(1, 77))"
     case_of 5 'does not belong here' <<<"$h say(h, s[1])"

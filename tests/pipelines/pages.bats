@@ -311,7 +311,7 @@ np.save("x.npy", np.zeros((1000, 32, 32, 3), "u1")); np.save("y.npy", (np.arange
     port=$(free_port)
     # what needs Slurm, Kubernetes or several hosts is in slurm.bats and clusters.bats
     typed docs/clusters.md "/^make|fetch|submit.sh|kubectl|keygen|^mkdir|^mv|^LCA_KEY/d; /^for/,/^done/d
-        s/5555/$port/g; s|lca/bin|bin|; s|--benchmark|& --examples 500|"
+        s/5555/$port/g; s|lca/bin|bin|; s|--benchmark|& --examples 500|; \$a wait"
     grep -q '^cpu' said
     run jq -c '[.status, .iterations, .workers_joined]' out/summary.json
     assert_output '["ok",3,1]'

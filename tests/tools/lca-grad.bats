@@ -184,7 +184,7 @@ PY
     assert_success
     assert_equal "${#lines[@]}" 1
     jq -e '.net == "small" and .examples == 2000 and .chunk == 2000 and .device == "cpu" and .threads == 1 and
-        .us_per_example > 0 and .gflops > 0 and .peak_rss_mib > 1' <<<"$output"
+        .us_per_example > 0 and .gflops > 0 and .gb_per_s > 0 and .peak_rss_mib > 1' <<<"$output"
     run --separate-stderr lca-grad --benchmark --net "$FILES/relu.json" --data "$FILES/s.data" --chunk 250 --by-class
     jq -e '.examples == 1000 and .chunk == 250 and .by_class' <<<"$output"
     # one chunk of many

@@ -51,6 +51,15 @@ static void counts_match_the_paper(void **state)
     }
 }
 
+static void what_is_moved_is_counted(void **state)
+{
+    (void)state;
+    struct lca_net net;
+    load(&net, "mnist-fc");
+    assert_int_equal(net.moved, 2 * (784 + 100) + (2 * (100 + 50) + 100) + (2 * (50 + 10) + 50));
+    lca_net_clear(&net);
+}
+
 static void tensors_lie_in_the_agreed_order(void **state)
 {
     (void)state;
@@ -299,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_match_the_paper),
+        cmocka_unit_test(what_is_moved_is_counted),
         cmocka_unit_test(tensors_lie_in_the_agreed_order),
         cmocka_unit_test(shapes_and_padding),
         cmocka_unit_test(canonical_text_is_a_fixed_point),
