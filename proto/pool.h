@@ -9,7 +9,7 @@
     F(str,  name,  R, "of the worker")                                                \
     F(str,  host,  R, "where it runs, for messages")                                  \
     F(uint, pid,   R, "likewise")                                                     \
-    F(uint, slots, R, "units it holds at once: one computed, the rest waiting")       \
+    F(uint, slots, R, "units it holds at once, at work and waiting")       \
     F(str,  dev,   R, "cpu, cuda:0, ...")                                             \
     F(str,  num,   R, "numerics id, see HEAD")                                        \
     F(str,  data,  R, "SHA-256 of its data file, hex")
