@@ -129,9 +129,11 @@ recorder() {
     cmp out/theta.lca plain/theta.lca
     for f in out plain; do lca-tap --json --kind lca $f/lca.lca | md5sum; done >sums
     assert_equal "$(sort -u sums | wc -l)" 1
-    # the one that came back joined a second time; what it had been given was done
-    run jq -c '[.status, .workers_joined >= 2, .units_again]' out/summary.json
-    assert_output '["ok",true,0]'
+    # the one that came back joined a second time; what it had been given was done (what is slow on a
+    # busy machine may have been given to another too)
+    run jq -c '[.status, .workers_joined >= 2]' out/summary.json
+    assert_output '["ok",true]'
+    run ! grep 'pool: .* gone' out/log
     assert_file_not_exist out/pool
 }
 
