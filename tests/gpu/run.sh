@@ -215,11 +215,10 @@ trained() {
 # A worker on the card beside two on the CPU: refused, unless the run allows it. The CPU takes
 # some seconds, so that the card is there before the end.
 mixed() {
-    local option status iterations=60
-    [ -z "$rehearse" ] || iterations=4
+    local option status
     for option in "" --mixed-numerics; do
         cat >"$work/mixed.stages" <<END
-train:     lca-train --net mnist-fc --data $work/mnist.data --batch 50 --iterations $iterations --out ipc:theta --expect integrate
+train:     lca-train --net mnist-fc --data $work/mnist.data --batch 50 --iterations 60 --out ipc:theta --expect integrate
 cpu*2:     lca-grad --data $work/mnist.data --pool ipc:pool
 card:      lca-grad --data $work/mnist.data --device $device --pool ipc:pool
 integrate: lca-integrate --in ipc:theta --pool ipc:pool --out ipc:lca --expect check --sets train --chunk 500 --tolerance off $option
