@@ -34,7 +34,7 @@ setup() {
     "$PYTHON" tests/commands.py --script docs/gpu.md | grep '^tests' |
         sed 's|tests/gpu/run.sh|& --rehearse|; s|\.build/gpu-results|.build/gpu-rehearsal-results|' >script
     assert_equal "$(wc -l <script)" 5
-    bash -e script >said 2>errors || { tail -n 40 said errors; false; }
+    bash -e script >said 2>errors || { grep -A20 FAILED said; tail -n 40 said errors; false; }
     grep -q '^| ' said
     [ "$(du -sm .gpu-bundle | cut -f1)" -lt 40 ]
 }
