@@ -277,5 +277,6 @@ pipeline() {
 
 # Options without a default of the pipeline's own.
 data="" out="" examples="" device=cpu lr="" chunk="" tolerance="" min_pieces="" max_pieces="" sets="" heldout=""
-by_class="" record="" plan="" plot="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume="" train_device=""
+by_class="" record="" plan="" plot="" dropout="" from="" lr_steps="" interventions="" checkpoint_every="" resume=""
+train_device=""
 workers=$(nproc) pool=ipc:pool optimizer=sgd momentum=0.9 batch=250 seed=1 rule=simpson

@@ -30,7 +30,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 
-enum { LCA_TICKETS = 2 };
+enum { LCA_TICKETS = 2 };                /* of lca_backend.bring: units that a device is at together */
 
 enum lca_layer_type {
     LCA_DENSE, LCA_CONV, LCA_MAXPOOL, LCA_AVGPOOL, LCA_GAP, LCA_BATCHNORM, LCA_RELU,

@@ -153,6 +153,13 @@ static int give_sums(struct lca_eval *e, const struct lca_eval_slot *s, struct l
     return e->backend->bring(e->device, s->at, s->sum, s->d_sum, bytes, err);
 }
 
+static void add_loss(struct lca_loss *to, const struct lca_loss *from)
+{
+    to->loss += from->loss;
+    to->hits += from->hits;
+    to->n += from->n;
+}
+
 /* The losses of a unit that is done: by class, or of all. */
 static void give_losses(const struct lca_eval *e, const struct lca_eval_slot *s, struct lca_loss *sum)
 {
@@ -161,11 +168,8 @@ static void give_losses(const struct lca_eval *e, const struct lca_eval_slot *s,
         return;
     }
     *sum = (struct lca_loss){0};
-    for (uint32_t c = 0; c < e->net->classes; c++) {
-        sum->loss += s->sum[c].loss;
-        sum->hits += s->sum[c].hits;
-        sum->n += s->sum[c].n;
-    }
+    for (uint32_t c = 0; c < e->net->classes; c++)
+        add_loss(sum, &s->sum[c]);
 }
 
 /* ---- passes ---- */
@@ -284,7 +288,19 @@ static int wait_for(struct lca_eval *e, const struct lca_eval_slot *s, struct lc
     return e->backend->host_memory ? 0 : e->backend->arrived(e->device, s->at, err);
 }
 
-/* A unit from begin to end; grad, unless NULL, is the caller's. */
+/* Waits, and gives what the slot was asked for; grad, unless NULL, is the caller's. */
+static int deliver(struct lca_eval *e, const struct lca_eval_slot *s, float *grad, struct lca_loss *sum,
+                   struct lca_err *err)
+{
+    if (wait_for(e, s, err) < 0)
+        return -1;
+    if (grad && !e->backend->host_memory)
+        memcpy(grad, s->grad, rows_of(e, &s->ask) * e->net->P * sizeof *grad);
+    give_losses(e, s, sum);
+    return 0;
+}
+
+/* A unit from begin to end. */
 static int alone(struct lca_eval *e, const struct lca_eval_ask *ask, float *grad, struct lca_loss *sum,
                  struct lca_err *err)
 {
@@ -294,12 +310,9 @@ static int alone(struct lca_eval *e, const struct lca_eval_ask *ask, float *grad
     s->ask = *ask;
     if (grad && !host && want_grad(e, s, err) < 0)
         return -1;
-    if (start(e, s, host ? grad : s->grad, err) < 0 || wait_for(e, s, err) < 0)
+    if (start(e, s, host ? grad : s->grad, err) < 0)
         return -1;
-    if (grad && !host)
-        memcpy(grad, s->grad, rows_of(e, ask) * e->net->P * sizeof *grad);
-    give_losses(e, s, sum);
-    return 0;
+    return deliver(e, s, grad, sum, err);
 }
 
 int lca_eval_unit(struct lca_eval *e, const float *theta, uint32_t lo, uint32_t hi, float *grad,
@@ -334,17 +347,15 @@ int lca_eval_batch(struct lca_eval *e, const float *theta, const uint32_t *index
     }
     if ((grad && !host && want_grad(e, s, err) < 0) || send_examples(e, s, n, err) < 0 || prepare(e, s, err) < 0)
         return -1;
-    e->grad = row_at(e, s, grad, 0);
+    if (grad)
+        e->grad = row_at(e, s, grad, 0);
     if (dropout)
         once(e, n, dropout, grad);
     else if (again_and_again(e, s, n, err) < 0)
         return -1;
-    if ((grad && give_row(e, s, 0, err) < 0) || give_sums(e, s, err) < 0 || wait_for(e, s, err) < 0)
+    if ((grad && give_row(e, s, 0, err) < 0) || give_sums(e, s, err) < 0)
         return -1;
-    if (grad && !host)
-        memcpy(grad, s->grad, e->net->P * sizeof *grad);
-    give_losses(e, s, sum);
-    return 0;
+    return deliver(e, s, grad, sum, err);
 }
 
 /* ---- several units begun ---- */
@@ -431,11 +442,8 @@ static int add_oldest(struct lca_eval *e, uint32_t rows, struct lca_loss *sum, s
     if (!s)
         return -1;
     give_losses(e, s, unit);
-    for (uint32_t r = 0; r < rows; r++) {
-        sum[r].loss += unit[r].loss;
-        sum[r].hits += unit[r].hits;
-        sum[r].n += unit[r].n;
-    }
+    for (uint32_t r = 0; r < rows; r++)
+        add_loss(&sum[r], &unit[r]);
     return 0;
 }
 

@@ -367,7 +367,7 @@ static int add_tensor(struct lca_net *net, const char *layer, struct lca_layer *
 }
 
 /* Kernel layers in forward order; in each kernel, bias, gamma, beta. */
-/* Part of the layer before it, where a device is in a hurry. */
+/* Can be done while the layer before it writes, or needs nothing done. */
 static bool goes_along(const struct lca_layer *l)
 {
     return l->g.type == LCA_RELU || l->g.type == LCA_DROPOUT || l->g.type == LCA_FLATTEN;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/version.h"
+#include "lca/path.h"
 
 static struct lca_device *cpu_open(const char *device, struct lca_err *err)
 {
@@ -85,8 +86,7 @@ static int cpu_copy(struct lca_device *d, void *to, const void *from, size_t byt
 static void cpu_fold(struct lca_device *d, size_t n, const float *from, double *to)
 {
     (void)d;
-    for (size_t i = 0; i < n; i++)
-        to[i] += (double)from[i];
+    lca_path_add(to, from, n);
 }
 
 const float *lca_cpu_scale(void)
