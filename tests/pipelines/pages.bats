@@ -243,7 +243,7 @@ np.save("x.npy", np.zeros((2000, 32, 32, 3), "u1")); np.save("y.npy", (np.arange
         s|lr-\*/|elsewhere/&|; s|seeds/seed-\*/|elsewhere/lr-*/|; s/--seeds 1,2,3 --out paper/--out paper --seeds 1/; s/1,2,3/1,2/
         s|--repair out/lca.lca|--repair damaged.lca|; 0,/--repair/s/^lca-cat --repair/truncate -s -1000 damaged.lca; &/
         s|--out out --progress|--out mine --progress|
-        /^# 1/,/^# 3/s/^(lca-grad.*| +lca-int.*)$/\1 \&/
+        /^# 1/,/^# 3/s/^(lca-grad.*| +lca-int.*)$/\1 \&/; s/^lca-train .*> thetas.lca$/wait; &/
         s/0.0.0.0:5555/127.0.0.1:$port/; s/HERE:5555/127.0.0.1:$port/; /# here/s/ *# here/ \&/"
     # every key that a run leaves is explained
     for key in $(jq -r 'keys[]' out/summary.json mine/summary.json); do
